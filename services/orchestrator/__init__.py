@@ -1,0 +1,1 @@
+"""The workflows. Nothing here imports an activity's implementation."""

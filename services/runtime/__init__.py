@@ -1,0 +1,1 @@
+"""What every pod does alike: settings, logs, metrics, health, Temporal, the object store."""
