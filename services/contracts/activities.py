@@ -3,6 +3,8 @@
 A worker registers the real function under the same name; `tests/unit/test_contracts.py` compares the signatures.
 """
 
+from dataclasses import dataclass
+
 from temporalio import activity
 
 from services.contracts.llm import LLMCallInput, LLMCallOutput
@@ -19,3 +21,27 @@ async def llm_call(call: LLMCallInput) -> LLMCallOutput:
 async def create_pdf(request: PDFGenerationInput) -> PDFGenerationOutput:
     """Make the PDF and store it with its Markdown and summary."""
     raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class LLMHeartbeat:
+    """What `llm_call` heartbeats.
+
+    Attributes:
+        state: `streaming`, or `waiting` for another attempt that still streams.
+        tokens: Parts of the answer received so far; about its tokens.
+    """
+
+    state: str
+    tokens: int
+
+
+@dataclass(frozen=True)
+class PDFHeartbeat:
+    """What `create_pdf` heartbeats.
+
+    Attributes:
+        pages: Pages laid out so far.
+    """
+
+    pages: int
