@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass, replace
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from services.simulator import answers, errors
 from services.simulator.answers import Answer
@@ -167,7 +167,7 @@ class Provider:
 async def _json_object(request: Request) -> dict[str, object]:
     try:
         body = await request.json()
-    except ValueError:
+    except (ValueError, ClientDisconnect):
         raise ProviderError(400, "We could not parse the JSON body of your request.") from None
     if not isinstance(body, dict):
         raise ProviderError(400, "The body of the request must be a JSON object.")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
+import openai
 import pytest
 
 
@@ -61,3 +62,9 @@ def simulator(_process: Simulator) -> Simulator:
     _process.http.delete("/control").raise_for_status()
     _process.http.delete("/billing").raise_for_status()
     return _process
+
+
+@pytest.fixture(scope="session")
+def client(_process: Simulator) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{_process.url}/v1", api_key="sk-test", max_retries=0) as client:
+        yield client

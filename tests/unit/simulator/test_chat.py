@@ -11,11 +11,6 @@ import pytest
 from tests.unit.simulator.conftest import Simulator
 
 
-@pytest.fixture
-def client(simulator: Simulator) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{simulator.url}/v1", api_key="sk-test", max_retries=0)
-
-
 def test_a_stream_has_a_chunk_a_token_and_is_the_text_of_the_whole_answer(
     simulator: Simulator, client: openai.OpenAI
 ) -> None:
@@ -52,7 +47,8 @@ def test_a_client_that_leaves_is_billed_what_was_produced(simulator: Simulator) 
     simulator.set(tokens_per_second=50)
     body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "x"}]}
     with simulator.http.stream("POST", "/v1/chat/completions", json=body) as response:
-        next(response.iter_lines())
+        lines = response.iter_lines()  # kept: the connection closes with it
+        next(lines)
         running = simulator.bill()
     assert (running["in_flight"], running["requests_log"][-1]["state"]) == (1, "running")
     entry = simulator.log_when(lambda entry: entry["state"] == "client_gone")
@@ -204,7 +200,8 @@ def test_a_signal_stops_it_at_once_even_in_the_middle_of_a_stream() -> None:
     simulator = Simulator("--fault", "stall")
     body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "x"}]}
     with simulator.http.stream("POST", "/v1/chat/completions", json=body) as response:
-        next(response.iter_lines())
+        lines = response.iter_lines()
+        next(lines)
         simulator.process.terminate()
         assert simulator.process.wait(timeout=10) == 0
     assert simulator.stop() == (0, "")
