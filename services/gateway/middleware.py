@@ -1,0 +1,102 @@
+"""Around every request: who may send it, the security headers, a log line, the metrics."""
+
+import time
+from urllib.parse import urlsplit
+
+import structlog
+from prometheus_client import Counter, Histogram
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.gateway import problems
+from services.gateway.problems import ProblemError
+from services.runtime.metrics import SECONDS_BUCKETS
+
+log = structlog.get_logger(__name__)
+
+_REQUESTS = Counter("tardigrade_http_requests_total", "Requests answered.", ["method", "route", "status"])
+_SECONDS = Histogram(
+    "tardigrade_http_request_seconds",
+    "Seconds from a request to the end of its answer; of an event stream, how long somebody listened.",
+    ["route"],
+    buckets=SECONDS_BUCKETS,
+)
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+_SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class Guard:
+    """Refuses what a web page of somebody else could make a visitor's browser send.
+
+    The API has no login of its own, so on a developer's machine any page could otherwise start reports: a browser sends
+    a form or `text/plain` anywhere without asking. It asks first (CORS preflight) for JSON, and is refused.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an app."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on or answer why not."""
+        problem = _refused(scope) if scope["type"] == "http" else None
+        if problem is None:
+            await self._app(scope, receive, send)
+        else:
+            await problems.response(problem)(scope, receive, send)
+
+
+def _refused(scope: Scope) -> ProblemError | None:
+    if scope["method"] in _SAFE_METHODS:
+        return None
+    headers = Headers(scope=scope)
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+        detail = "A web page of another origin may not change anything here."
+        return ProblemError(403, "cross-origin", "Cross-origin request", detail)
+    has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    if has_body and headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        detail = "Send the body as JSON with the header Content-Type: application/json."
+        return ProblemError(415, "unsupported-media-type", "The body is not JSON", detail)
+    return None
+
+
+class Observed:
+    """Counts, times and logs each request by its route's template, so that no report id becomes a label."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an app."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and note what became of it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = time.perf_counter()
+        status = 500  # what the server answers when the app raises before it has answered
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in _SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            seconds = time.perf_counter() - begun
+            method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+            route = getattr(scope.get("route"), "path", "none")
+            _REQUESTS.labels(method, route, str(status)).inc()
+            _SECONDS.labels(route).observe(seconds)
+            say = log.debug if route == "/healthz" else log.info
+            say("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
