@@ -1,0 +1,270 @@
+"""Blocks of Markdown as items of the vertical list."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from markdown_it.token import Token
+
+from services.pdf_worker.code import code_items, literal_items
+from services.pdf_worker.column import Column
+from services.pdf_worker.inline import InlineContext, plain, spans
+from services.pdf_worker.items import Heading, Item, Panel, Part, bind, space
+from services.pdf_worker.lines import Line, Span, break_lines
+from services.pdf_worker.markdown import Node
+from services.pdf_worker.shaping import base_level
+from services.pdf_worker.slugs import Slugs
+from services.pdf_worker.structure import Element
+from services.pdf_worker.styles import ACCENT, HEADINGS, INK, MUTED, RULE, Font, Style
+from services.pdf_worker.tables import table_items
+
+ALERTS = {
+    "NOTE": ("0.05 0.33 0.62", "0.945 0.965 0.988"),
+    "TIP": ("0.06 0.42 0.24", "0.941 0.973 0.953"),
+    "IMPORTANT": ("0.38 0.22 0.62", "0.965 0.953 0.984"),
+    "WARNING": ("0.56 0.36 0.00", "0.992 0.973 0.925"),
+    "CAUTION": ("0.66 0.14 0.14", "0.992 0.949 0.945"),
+}
+"""GitHub's five kinds: colour of bar and title, background. Each colour has a contrast above 4.5 on its background."""
+
+GAPS = {"heading": 0.0, "paragraph": 7.0, "bullet_list": 7.0, "ordered_list": 7.0, "blockquote": 10.0, "alert": 12.0, "fence": 11.0, "code_block": 11.0, "html_block": 9.0, "table": 13.0, "hr": 16.0, "math_block": 10.0, "math_block_label": 10.0}
+"""Space in points that a block wants around it; between two blocks stands the larger wish."""
+
+LIST_INDENT = 18.0
+BULLETS = "\u2022\u25e6\u25aa"
+
+
+@dataclass
+class Blocks:
+    """Lays out blocks.
+
+    Attributes:
+        language: BCP 47 tag.
+        context: For inline text.
+        display_formula: Sets maths on a line of its own; `None` when it cannot be set.
+        picture_items: Sets a paragraph that is only pictures; `None` when it is not, or one is not held.
+        max_cells: Limit of one table.
+        headings: All headings met, in order.
+        slugs: Names of headings.
+        fallbacks: One sentence for each block set as plain text.
+    """
+
+    language: str
+    context: InlineContext
+    display_formula: Callable[[str, Column], list[Item] | None]
+    picture_items: Callable[[Sequence[Token], Column], list[Item] | None]
+    max_cells: int
+    headings: list[Heading] = field(default_factory=list)
+    slugs: Slugs = field(default_factory=Slugs)
+    fallbacks: list[str] = field(default_factory=list)
+
+    def blocks(self, nodes: Sequence[Node], column: Column, *, tight: bool = False) -> list[Item]:
+        """Lay out blocks one below the other."""
+        items: list[Item] = []
+        previous: Node | None = None
+        for node in nodes:
+            own = self.block(node, column)
+            if not own:
+                continue
+            if previous is not None:
+                gap = self._gap(previous, node, tight)
+                items.append(space(gap, column.panels, keep=previous.kind == "heading"))
+            items.extend(own)
+            previous = node
+        return items
+
+    @staticmethod
+    def _gap(above: Node, below: Node, tight: bool) -> float:
+        if below.kind == "heading":
+            size = HEADINGS[int(below.token.tag[1])]
+            return size[1] * (0.5 if above.kind == "heading" else 1.0)
+        if above.kind == "heading":
+            return HEADINGS[int(above.token.tag[1])][2]
+        if tight and above.kind in ("paragraph", "bullet_list", "ordered_list") and below.kind in ("paragraph", "bullet_list", "ordered_list"):
+            return 2.5
+        return max(GAPS.get(above.kind, 7.0), GAPS.get(below.kind, 7.0))
+
+    def block(self, node: Node, column: Column) -> list[Item]:
+        """Lay out one block."""
+        match node.kind:
+            case "paragraph" | "alert_title":
+                pictures = self.picture_items(node.inline, column)
+                return pictures if pictures is not None else self.paragraph(node.inline, column)
+            case "heading":
+                return self.heading(node, column)
+            case "bullet_list" | "ordered_list":
+                return self.listing(node, column)
+            case "blockquote":
+                return self.quote(node, column)
+            case "alert":
+                return self.alert(node, column)
+            case "fence" | "code_block":
+                return code_items(node.token.content, node.token.info, column, self.language)
+            case "html_block":
+                return literal_items(node.token.content, column, self.language)
+            case "hr":
+                return [Item(1.0, [Part(column.x, 0.5, _Rule(column.width), column.element)], panels=column.panels)]
+            case "table":
+                return table_items(node, column, self)
+            case "math_block" | "math_block_label" | "amsmath":
+                formula = self.display_formula(node.token.content, column)
+                return formula if formula is not None else literal_items(f"$$\n{node.token.content.strip()}\n$$", column, self.language)
+            case "footnote_block":
+                return []
+            case _:
+                return self.blocks(node.children, column) + (self.paragraph(node.inline, column) if node.inline else [])
+
+    def paragraph(self, tokens: Sequence[Token], column: Column, *, tag: str = "P", leading: float | None = None) -> list[Item]:
+        """Lay out running text."""
+        own = spans(tokens, column.style, self.context)
+        return self.text(own, column, Element(tag, column.element), leading=leading or column.leading)
+
+    def text(self, own: Sequence[Span], column: Column, element: Element, *, leading: float) -> list[Item]:
+        """Lay out spans as bound lines."""
+        if not own or not (any(span.inline for span in own) or any(not span.text.isspace() for span in own if span.text)):
+            return []
+        lines = break_lines(own, column.width, self.language, leading=leading)
+        align_start(lines, own, column.width)
+        items = [
+            Item(line.height, [Part(column.x, 0.0, line, element)], panels=column.panels, notes=tuple(key for atom in line.atoms for key in atom.notes))
+            for line in lines
+        ]
+        return bind(items)
+
+    def heading(self, node: Node, column: Column) -> list[Item]:
+        """Lay out a heading; it stays with what follows."""
+        level = int(node.token.tag[1])
+        size, _, _, color = HEADINGS[level]
+        style = Style(Font(bold=level != 6, italic=level == 6), size, color)
+        items = self.paragraph(node.inline, replace(column, style=style), tag=f"H{level}", leading=1.25)
+        if not items:
+            return []
+        title = plain(node.inline) or "\u2013"
+        heading = Heading(level, title, self.slugs.name(title))
+        if not column.panels and not column.depth:
+            self.headings.append(heading)
+            items[0].heading = heading
+        items[0].names = (heading.name,)
+        for item in items:
+            item.keep = True
+        return items
+
+    def listing(self, node: Node, column: Column) -> list[Item]:
+        """Lay out a list."""
+        ordered = node.kind == "ordered_list"
+        start = int(node.token.attrs.get("start", 1)) if ordered else 0
+        element = Element("L", column.element, attributes={"O": "/List", "ListNumbering": "/Decimal" if ordered else "/Disc"})
+        labels = [f"{start + index}." if ordered else BULLETS[column.depth % len(BULLETS)] for index in range(len(node.children))]
+        color = MUTED if ordered else ACCENT
+        label_style = replace(column.style, color=color, link="", rise=0.0, panel="", font=Font())
+        widest = max((break_lines([Span(label, label_style)], 500.0, "en")[0].width for label in labels), default=0.0) if ordered else 0.0
+        indent = max(LIST_INDENT, widest + 7.0)
+        right = bool(base_level(_first_text(node)))
+        inner = column.indented(0.0 if right else indent, indent if right else 0.0)
+        tight = all(child.token.hidden for item in node.children for child in item.children if child.kind == "paragraph")
+        items: list[Item] = []
+        for index, (child, label) in enumerate(zip(node.children, labels, strict=True)):
+            entry = Element("LI", element)
+            mark = Element("Lbl", entry)
+            body = Element("LBody", entry)
+            own = self.blocks(child.children, replace(inner, element=body, depth=column.depth + 1), tight=tight)
+            own = self._labelled(own, child, label, label_style, mark, column, inner, right)
+            name = child.token.meta.get("source") if child.token.meta else None
+            if name:
+                own[0].names = (*own[0].names, f"source-{name}")
+            if index:
+                items.append(space(2.5 if tight else 6.0, column.panels))
+            items.extend(own)
+        return items
+
+    def _labelled(self, own: list[Item], node: Node, label: str, style: Style, mark: Element, column: Column, inner: Column, right: bool) -> list[Item]:
+        checked = node.token.meta.get("checked") if node.token.meta else None
+        line = break_lines([Span(label, style)], 500.0, "en", leading=column.leading)[0]
+        if not own:
+            own = [Item(line.height, panels=column.panels)]
+        first = own[0]
+        if checked is not None:
+            x = inner.x + inner.width + 6.0 if right else inner.x - 15.0
+            first.parts.insert(0, Part(x, 0.0, _Checkbox(bool(checked), style.size, line.baseline), mark))
+            return own
+        shift = 0.0
+        if first.parts and isinstance(first.parts[0].thing, Line):
+            shift = first.parts[0].thing.baseline - line.baseline
+        # A label wider than a squeezed indent would run into the text: it then hangs out to the left.
+        x = inner.x + inner.width + 6.0 if right else inner.x - 6.0 - line.width
+        first.parts.insert(0, Part(x, first.parts[0].y + shift if first.parts else 0.0, line, mark))
+        return own
+
+    def note(self, node: Node, number: str, column: Column) -> list[Item]:
+        """Lay out a footnote, its number hanging before it."""
+        element = Element("Note", column.element)
+        inner = replace(column.indented(16.0), element=element)
+        items = self.blocks(node.children, inner, tight=True)
+        line = break_lines([Span(number, replace(column.style, color=ACCENT))], 40.0, "en", leading=column.leading)[0]
+        if not items:
+            items = [Item(line.height)]
+        items[0].parts.insert(0, Part(column.x, 0.0, line, Element("Lbl", element)))
+        items[0].names = (*items[0].names, f"note-{number}")
+        return items
+
+    def quote(self, node: Node, column: Column) -> list[Item]:
+        """Lay out a block quote: a bar at the side, quieter text."""
+        right = bool(base_level(_first_text(node)))
+        panel = Panel(column.x, column.width, bar=RULE, right=right)
+        inner = column.indented(0.0 if right else 14.0, 14.0 if right else 0.0)
+        style = replace(column.style, color=MUTED if column.style.color == INK else column.style.color)
+        element = Element("BlockQuote", column.element)
+        return self.blocks(node.children, replace(inner, panels=(*column.panels, panel), style=style, element=element))
+
+    def alert(self, node: Node, column: Column) -> list[Item]:
+        """Lay out an admonition: a tinted panel with a coloured title."""
+        color, fill = ALERTS.get(str(node.token.meta.get("kind", "NOTE")).upper(), ALERTS["NOTE"])
+        right = bool(base_level(_first_text(Node("", node.token, node.children[1:]))))
+        panels = (*column.panels, Panel(column.x, column.width, fill, color, right))
+        inner = replace(column.indented(14.0, 12.0), panels=panels, element=Element("Sect", column.element))
+        items: list[Item] = [Item(8.0, panels=panels, keep=True)]
+        for child in node.children:
+            if child.kind == "alert_title":
+                title = replace(inner, style=replace(column.style, font=Font(bold=True), color=color, size=column.style.size * 0.95))
+                heading = self.paragraph(child.inline, title)
+                for item in heading:
+                    item.keep = True
+                items += [*heading, Item(2.0, panels=panels, keep=True)]
+        items += self.blocks([child for child in node.children if child.kind != "alert_title"], inner)
+        return [*items, Item(9.0, panels=panels, stick=True)]
+
+
+def align_start(lines: Sequence[Line], own: Sequence[Span], width: float) -> None:
+    """Set a right-to-left paragraph against the right edge."""
+    if base_level("".join(span.text for span in own)):
+        for line in lines:
+            line.indent = width - line.width
+
+
+def _first_text(node: Node) -> str:
+    return next((inner.text for inner in node.walk() if inner.inline), "")
+
+
+@dataclass(frozen=True)
+class _Rule:
+    width: float
+
+    def draw(self, pen, x: float, y: float, element: Element) -> None:  # type: ignore[no-untyped-def]
+        pen.rule(x, y, self.width, RULE, 0.8)
+
+
+@dataclass(frozen=True)
+class _Checkbox:
+    checked: bool
+    size: float
+    baseline: float
+
+    def draw(self, pen, x: float, y: float, element: Element) -> None:  # type: ignore[no-untyped-def]
+        side = self.size * 0.82
+        bottom = pen.height - y - self.baseline - side * 0.08
+        box = f"{x:.2f} {bottom:.2f} {side:.2f} {side:.2f} re"
+        if self.checked:
+            tick = f"{x + side * 0.22:.2f} {bottom + side * 0.5:.2f} m {x + side * 0.42:.2f} {bottom + side * 0.28:.2f} l {x + side * 0.8:.2f} {bottom + side * 0.74:.2f} l S"
+            pen.literal(f"q {ACCENT} rg {box} f 1 1 1 RG 1.1 w 1 J 1 j {tick} Q", element)
+        else:
+            pen.literal(f"q {MUTED} RG 0.8 w {box} S Q", element)
+        element.alt = "done" if self.checked else "to do"

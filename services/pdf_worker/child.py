@@ -1,0 +1,102 @@
+"""The renderer process: reads requests on standard input, writes messages to standard output.
+
+Started by `isolation`. It holds no secret, its environment is empty, and once it is ready an audit hook refuses it
+sockets, subprocesses, writing to files, and reading anything but the interpreter's own library and fonts.
+"""
+
+import json
+import os
+import resource
+import sys
+from typing import BinaryIO
+
+from services.contracts.reports import Paper
+from services.pdf_worker.document import DocumentInfo, render
+from services.pdf_worker.frames import DONE, ERROR, HEADER, PAGES, READY, pack
+from services.pdf_worker.limits import DocumentError, Limits
+
+REFUSED = ("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "ctypes.dlopen", "urllib.", "ftplib.", "smtplib.", "http.")
+PAGES_BETWEEN_REPORTS = 10
+
+
+def confine() -> None:
+    """Refuse this process everything that rendering does not need. It cannot be undone."""
+    roots = tuple(os.path.realpath(path) + os.sep for path in {*sys.path, sys.prefix, sys.base_prefix} if path)
+
+    def hook(event: str, args: tuple[object, ...]) -> None:
+        if event == "open":
+            path, mode = args[0], args[1]
+            if isinstance(path, int):
+                return
+            writes = isinstance(mode, str) and any(letter in mode for letter in "wax+")
+            if writes or not os.path.realpath(os.fsdecode(path)).startswith(roots):  # type: ignore[arg-type]
+                raise PermissionError(f"the renderer may not open {path!r}")
+        elif event.startswith(REFUSED):
+            raise PermissionError(f"the renderer may not use {event}")
+
+    sys.addaudithook(hook)
+
+
+def _warm_up() -> None:
+    """Pay once for what every document needs: the parser's rules, the first fonts."""
+    render("# Warm *up*\n\nA `line` of **text**.\n\n- item\n\n|a|\n|-|\n|b|\n", DocumentInfo(title=""))
+
+
+def _bound_memory(allowed: int) -> None:
+    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - the hook knows this call
+        taken = int(file.read().split()[0]) * resource.getpagesize()
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (taken + allowed, hard))
+
+
+def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Answer requests until the input ends, or memory has run out once."""
+
+    def send(message: bytes) -> None:
+        answers.write(message)
+        answers.flush()
+
+    send(pack(READY, {}))
+    while header := requests.read(HEADER.size):
+        _, head_size, body_size = HEADER.unpack(header)
+        head = json.loads(requests.read(head_size))
+        text = requests.read(body_size).decode("utf-8", "surrogatepass")
+        info = DocumentInfo(**{**head["info"], "paper": Paper(head["info"]["paper"]), "keywords": tuple(head["info"]["keywords"])})
+        limits = Limits(**head["limits"])
+
+        def report(pages: int) -> None:
+            if pages % PAGES_BETWEEN_REPORTS == 0:
+                send(pack(PAGES, {"pages": pages}))
+
+        try:
+            done = render(text, info, on_page=report, limits=limits)
+        except DocumentError as error:
+            send(pack(ERROR, {"message": str(error)}))
+        except MemoryError:
+            # What is left of this process may be half built: the parent starts another.
+            message = (
+                f"rendering needed more than {limits.memory // 2**20} MiB of memory: "
+                "the text holds something out of proportion (a giant table, image or formula); ask for a simpler report"
+            )
+            send(pack(ERROR, {"message": message, "ended": True}))
+            return
+        else:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            send(pack(DONE, {"pages": done.pages, "fallbacks": done.fallbacks, "peak": peak}, done.pdf))
+
+
+def main() -> None:
+    """Serve on standard input and output."""
+    sys.setrecursionlimit(6000)
+    memory = int(sys.argv[1])
+    answers = os.fdopen(os.dup(1), "wb")
+    # Whatever prints goes to the log, not into the protocol.
+    os.dup2(2, 1)
+    _warm_up()
+    _bound_memory(memory)
+    confine()
+    serve(sys.stdin.buffer, answers)
+
+
+if __name__ == "__main__":
+    main()

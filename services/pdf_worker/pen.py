@@ -1,0 +1,361 @@
+"""Drawing on reportlab's canvas: text as glyphs, panels, links, marks for the structure tree.
+
+Coordinates are from the top left corner of the page, in points; y grows downwards.
+"""
+
+import io
+from collections.abc import Sequence
+
+from reportlab import rl_config
+from reportlab.pdfbase.pdfdoc import PDFArray, PDFDictionary, PDFDocument, PDFName, PDFObjectReference, PDFString
+from reportlab.pdfgen.canvas import Canvas
+
+from services.pdf_worker.embed import EmbeddedFont
+from services.pdf_worker.fonts import Face
+from services.pdf_worker.lines import Atom, Line
+from services.pdf_worker.shaping import Glyph, Piece, shape
+from services.pdf_worker.structure import Element, Structure
+from services.pdf_worker.styles import Font, Style
+
+# reportlab fetches images by address and evaluates colours for its markup. Neither is used here; both doors stay shut.
+rl_config.trustedHosts = None
+rl_config.trustedSchemes = []
+
+ARTIFACT = Element("Artifact")
+"""What a reader of the text should not hear: rules, panels, running heads."""
+
+
+class Pen:
+    """Draws one document."""
+
+    def __init__(self, width: float, height: float) -> None:
+        self.buffer = io.BytesIO()
+        self.canvas = Canvas(self.buffer, pagesize=(width, height), invariant=1, pageCompression=1, pdfVersion=(1, 7))
+        self.document: PDFDocument = self.canvas._doc
+        self.width, self.height = width, height
+        self.structure = Structure()
+        self._fonts: dict[Face, EmbeddedFont] = {}
+        self._strings: dict[tuple[Face, Glyph], str] = {}
+        self._ops: list[str] = []
+        self._marked: Element | None = None
+        self._annotations: list[tuple[PDFDictionary, str]] = []
+        self._links: dict[tuple[Element, str], Element] = {}
+        self.targets: dict[str, tuple[int, float]] = {}
+        self.page = -1
+        self.bookmarks = 0
+        # reportlab would begin each page with a font of its own, which is not embedded.
+        self.canvas._preamble = ""
+
+    # Pages and marks
+
+    def start_page(self) -> None:
+        """Begin a page."""
+        self.page += 1
+        self.structure.start_page()
+
+    def end_page(self) -> None:
+        """Finish the page."""
+        self._close_mark()
+        self.canvas.addLiteral("\n".join(self._ops))
+        self._ops = []
+        self.canvas.showPage()
+
+    def mark(self, element: Element) -> None:
+        """Everything drawn from here on belongs to `element`."""
+        if self._marked is element:
+            return
+        self._close_mark()
+        self._marked = element
+        if element is ARTIFACT:
+            self._ops.append("/Artifact BMC")
+        else:
+            self._ops.append(f"/{element.tag} <</MCID {self.structure.mark(element)}>> BDC")
+
+    def _close_mark(self) -> None:
+        if self._marked is not None:
+            self._ops.append("EMC")
+            self._marked = None
+
+    # Shapes
+
+    def panel(self, x: float, y: float, width: float, height: float, color: str, radius: float = 0.0) -> None:
+        """A filled rectangle, its corners rounded by `radius`."""
+        self.mark(ARTIFACT)
+        bottom = self.height - y - height
+        if radius:
+            r = min(radius, height / 2, width / 2)
+            k = r * 0.448
+            right, top = x + width, bottom + height
+            self._ops.append(
+                f"{color} rg {x + r:.2f} {bottom:.2f} m {right - r:.2f} {bottom:.2f} l "
+                f"{right - k:.2f} {bottom:.2f} {right:.2f} {bottom + k:.2f} {right:.2f} {bottom + r:.2f} c {right:.2f} {top - r:.2f} l "
+                f"{right:.2f} {top - k:.2f} {right - k:.2f} {top:.2f} {right - r:.2f} {top:.2f} c {x + r:.2f} {top:.2f} l "
+                f"{x + k:.2f} {top:.2f} {x:.2f} {top - k:.2f} {x:.2f} {top - r:.2f} c {x:.2f} {bottom + r:.2f} l "
+                f"{x:.2f} {bottom + k:.2f} {x + k:.2f} {bottom:.2f} {x + r:.2f} {bottom:.2f} c f"
+            )
+        else:
+            self._ops.append(f"{color} rg {x:.2f} {bottom:.2f} {width:.2f} {height:.2f} re f")
+
+    def rule(self, x: float, y: float, length: float, color: str, thickness: float = 0.5) -> None:
+        """A horizontal line."""
+        self.mark(ARTIFACT)
+        self._ops.append(f"{color} RG {thickness:.2f} w {x:.2f} {self.height - y:.2f} m {x + length:.2f} {self.height - y:.2f} l S")
+
+    def literal(self, ops: str, element: Element) -> None:
+        """PDF operators of our own making."""
+        self.mark(element)
+        self._ops.append(ops)
+
+    def image(self, image: object, x: float, y: float, width: float, height: float, element: Element) -> None:
+        """A picture that reportlab has opened."""
+        self.mark(element)
+        self._flush()
+        self.canvas.drawImage(image, x, self.height - y - height, width, height, mask="auto")
+
+    def _flush(self) -> None:
+        self.canvas.addLiteral("\n".join(self._ops))
+        self._ops = []
+
+    # Text
+
+    def line(self, line: Line, x: float, y: float, element: Element) -> None:
+        """One line of a paragraph, its top at `y`, in visual order."""
+        x += line.indent
+        base = y + line.baseline
+        atoms = line.atoms
+        placed: list[tuple[Atom, Piece | None]] = []
+        for atom in atoms:
+            if atom.inline is not None or not atom.pieces:
+                placed.append((atom, None))
+            else:
+                placed.extend((atom, piece) for piece in atom.pieces)
+        if any(piece is not None and piece.level for _, piece in placed):
+            placed = _reorder(placed)
+        self._panels(placed, x, base)
+        run: list[Piece] = []
+        style: Style | None = None
+        start = x
+        for atom, piece in placed:
+            width = atom.width if piece is None else piece.width * atom.style.size / 1000
+            if piece is None or (style is not None and atom.style is not style):
+                self._run(run, style, start, base, element)
+                run, start = [], x
+            if piece is None:
+                if atom.inline is not None:
+                    self._inline(atom, x, base, element)
+                start = x + width
+                style = None
+            else:
+                style = atom.style
+                run.append(piece)
+            x += width
+        self._run(run, style, start, base, element)
+        if line.hyphen is not None and atoms:
+            self._hyphen(line.hyphen, atoms[-1].style, x, base, element)
+
+    def _panels(self, placed: Sequence[tuple[Atom, Piece | None]], x: float, base: float) -> None:
+        start, style = x, None
+        for atom, piece in [*placed, (None, None)]:
+            current = atom.style if atom is not None and atom.style.panel else None
+            if style is not None and current is not style:
+                self.panel(start - 1.6, base - style.size * 0.92, x - start + 3.2, style.size * 1.24, style.panel, 2.0)
+            if current is not style:
+                start, style = x, current
+            if atom is not None:
+                x += atom.width if piece is None else piece.width * atom.style.size / 1000
+
+    def _inline(self, atom: Atom, x: float, base: float, element: Element) -> None:
+        assert atom.inline is not None
+        atom.inline.draw(self, x, base, element)  # type: ignore[attr-defined]
+
+    def _run(self, pieces: list[Piece], style: Style | None, x: float, base: float, element: Element) -> None:
+        if not pieces or style is None:
+            return
+        owner = self._link_element(element, style.link) if style.link and element is not ARTIFACT else element
+        self.mark(owner)
+        width = sum(piece.width for piece in pieces) * style.size / 1000
+        y = self.height - base + style.rise
+        ops = ["BT", f"{style.color} rg"]
+        at = x
+        face: Face | None = None
+        body: list[str] = []
+        for piece in pieces:
+            if piece.face is not face or piece.text:
+                self._show(ops, body)
+                if piece.face is not face:
+                    ops.append(f"/{self._font(piece.face).name} {style.size:g} Tf")
+                    if piece.face.stroke:
+                        ops.append(f"2 Tr {piece.face.stroke * style.size / 1000:.2f} w {style.color} RG")
+                    elif face is not None and face.stroke:
+                        ops.append("0 Tr")
+                    face = piece.face
+                ops.append(f"1 0 0 1 {at:.2f} {y:.2f} Tm")
+            if piece.text:
+                ops.append(f"/Span <</ActualText <FEFF{piece.text.encode('utf-16-be').hex().upper()}>>> BDC")
+            self._glyphs(piece, ops, body, style.size)
+            if piece.text:
+                self._show(ops, body)
+                ops.append("EMC")
+                ops.append(f"1 0 0 1 {at + piece.width * style.size / 1000:.2f} {y:.2f} Tm")
+            at += piece.width * style.size / 1000
+        self._show(ops, body)
+        if face is not None and face.stroke:
+            ops.append("0 Tr")
+        ops.append("ET")
+        if style.strike:
+            ops.append(f"{style.color} RG 0.6 w {x:.2f} {y + style.size * 0.28:.2f} m {x + width:.2f} {y + style.size * 0.28:.2f} l S")
+        self._ops.append("\n".join(ops))
+        if style.link:
+            if element is not ARTIFACT and style.link.startswith("http") and not style.rise:
+                self.rule(x, base + 1.6, width, "0.70 0.82 0.85", 0.4)
+            self.link(x, base - style.size - style.rise, width, style.size * 1.3, style.link, owner)
+
+    def _font(self, face: Face) -> EmbeddedFont:
+        font = self._fonts.get(face)
+        if font is None:
+            font = self._fonts[face] = EmbeddedFont(face, f"F{len(self._fonts) + 1}")
+        return font
+
+    def _glyphs(self, piece: Piece, ops: list[str], body: list[str], size: float) -> None:
+        strings = self._strings
+        for glyph in piece.glyphs:
+            found = strings.get((piece.face, glyph))
+            if found is None:
+                font = self._font(piece.face)
+                found = font.code(glyph.gid, glyph.text)
+                extra = round(font.natural(glyph.gid) - glyph.advance, 2)
+                if glyph.dx:
+                    found = f">{-glyph.dx:.6g}<{found}>{glyph.dx + extra:.6g}<"
+                elif extra:
+                    found += f">{extra:.6g}<"
+                strings[piece.face, glyph] = found
+            if glyph.dy:
+                self._show(ops, body)
+                ops.append(f"{glyph.dy * size / 1000:.2f} Ts")
+                ops.append(f"[<{found}>] TJ 0 Ts")
+            else:
+                body.append(found)
+
+    @staticmethod
+    def _show(ops: list[str], body: list[str]) -> None:
+        if body:
+            ops.append(f"[<{''.join(body)}>] TJ".replace("<>", ""))
+            body.clear()
+
+    def _hyphen(self, hyphen: Piece, style: Style, x: float, base: float, element: Element) -> None:
+        """A hyphen that the layout put in: a copying reader gets a soft hyphen (ISO 32000-1, 14.8.2.2.3)."""
+        glyph = hyphen.glyphs[0]._replace(text="\u00ad")
+        self._run([hyphen._replace(glyphs=(glyph,))], style, x, base, element)
+
+    def hidden_text(self, text: str, x: float, base: float, width: float, size: float, element: Element) -> None:
+        """Text that is not seen but found and copied, stretched over what stands for it."""
+        pieces = shape(" ".join(text.split()), Font(), "en")
+        natural = sum(piece.width for piece in pieces) * size / 1000
+        if not natural or width <= 0:
+            return
+        self._ops.append(f"q BT 3 Tr {100 * width / natural:.4f} Tz ET")
+        self._run(list(pieces), Style(size=size), x, base, element)
+        self._ops.append("Q")
+
+    def dots(self, start: float, base: float, end: float, color: str) -> None:
+        """Leader dots on a baseline; they line up from entry to entry."""
+        if end - start < 6:
+            return
+        self.mark(ARTIFACT)
+        y = self.height - base + 0.6
+        self._ops.append(f"q {color} RG 0.7 w 1 J [0 4] {start % 4:.2f} d {start:.2f} {y:.2f} m {end:.2f} {y:.2f} l S Q")
+
+    # Links and bookmarks
+
+    def bookmark(self, title: str, name: str, level: int, y: float) -> None:
+        """An entry of the reader's outline."""
+        self.canvas.bookmarkPage(name, fit="XYZ", left=0, top=self.height - max(y - 12, 0), zoom=0)
+        self.canvas.addOutlineEntry(title, name, level, closed=level > 0)
+        self.bookmarks += 1
+
+    def _link_element(self, element: Element, link: str) -> Element:
+        found = self._links.get((element, link))
+        if found is None:
+            found = self._links[element, link] = Element("Link", element)
+        return found
+
+    def link(self, x: float, y: float, width: float, height: float, target: str, owner: Element) -> None:
+        """Make an area lead to an address or to `#name`."""
+        bottom = self.height - y - height
+        entries: dict[str, object] = {
+            "Type": PDFName("Annot"),
+            "Subtype": PDFName("Link"),
+            "Rect": PDFArray([f"{x:.2f}", f"{bottom:.2f}", f"{x + width:.2f}", f"{bottom + height:.2f}"]),
+            "Border": PDFArray(["0", "0", "0"]),
+            "F": "4",
+            "Contents": PDFString(target.lstrip("#")),
+        }
+        if target.startswith("#"):
+            entries["Dest"] = PDFString(target)
+        else:
+            entries["A"] = PDFDictionary({"Type": PDFName("Action"), "S": PDFName("URI"), "URI": PDFString(target.encode("ascii", "replace").decode())})
+        name = f"Link.{len(self._annotations)}"
+        annotation = PDFDictionary(entries)
+        self._annotations.append((annotation, target))
+        if owner is not ARTIFACT:
+            annotation.dict["StructParent"] = str(-1 - self.structure.annotation(owner, name))
+        self.document.Reference(annotation, name)
+        self.canvas._annotationrefs.append(PDFObjectReference(name))
+
+    def target(self, name: str, y: float) -> None:
+        """Let `#name` lead here."""
+        self.targets.setdefault("#" + name, (self.page, self.height - max(y - 12, 0)))
+
+    # The end
+
+    def finish(self) -> bytes:
+        """Write fonts, structure and destinations; return the PDF."""
+        document = self.document
+        pages = document.Pages.pages
+        names = [f"Page{index + 1}" for index in range(len(pages))]
+        for index, page in enumerate(pages):
+            page.__NoDefault__ = [*page.__NoDefault__, "StructParents", "Tabs"]
+            page.StructParents = str(index)
+            page.Tabs = PDFName("S")
+        fonts = document.idToObject["BasicFonts"]
+        fonts.dict.clear()
+        for font in self._fonts.values():
+            fonts.dict[font.name] = font.write(document)
+        for annotation, target in self._annotations:
+            parent = annotation.dict.get("StructParent")
+            if parent is not None:
+                annotation.dict["StructParent"] = str(len(pages) - 1 - int(parent))
+            if target.startswith("#"):
+                page_index, top = self.targets.get(target, (0, self.height))
+                annotation.dict["Dest"] = self._destination(names[page_index], top)
+        catalog = document.Catalog
+        catalog.StructTreeRoot = self.structure.write(document, names, len(pages))
+        catalog.MarkInfo = document.Reference(PDFDictionary({"Marked": "true"}), "MarkInfo")
+        self.canvas.save()
+        return self.buffer.getvalue()
+
+    @staticmethod
+    def _destination(page: str, top: float) -> PDFArray:
+        return PDFArray([PDFObjectReference(page), PDFName("XYZ"), "null", f"{top:.2f}", "null"])
+
+
+def _reorder(placed: list[tuple[Atom, Piece | None]]) -> list[tuple[Atom, Piece | None]]:
+    """Rule L2 of Unicode's annex 9: from the highest level down to 1, reverse each run at that level or above."""
+    own = []
+    previous = 0
+    for _, piece in placed:
+        previous = piece.level if piece is not None else previous
+        own.append(previous)
+    for level in range(max(own), 0, -1):
+        start = 0
+        while start < len(own):
+            if own[start] < level:
+                start += 1
+                continue
+            end = start
+            while end < len(own) and own[end] >= level:
+                end += 1
+            placed[start:end] = placed[start:end][::-1]
+            own[start:end] = own[start:end][::-1]
+            start = end
+    return placed
