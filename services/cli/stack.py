@@ -64,7 +64,7 @@ class LocalStack:
 
         Args:
             state_dir: Made where it is missing. The same one again continues where the last stack stopped.
-            simulator: The LLM worker talks to the simulator, with a key that only it knows.
+            simulator: The LLM worker talks to the simulator, with a made-up key.
             simulator_options: Its command line, such as `["--ttft", "0.2"]`.
             llm_env: `LLM_…` variables of the LLM worker, over the simulator's.
             gateway_port: Port of the API; `None`, here and below: a free one.
