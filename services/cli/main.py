@@ -44,6 +44,22 @@ def local(
     local_stack.run(state_dir, ports)
 
 
+@app.command(hidden=True)
+def demo(state_dir: StateDir = _STATE_DIR) -> None:
+    """Make one report on a local stack of its own and say where it is: `make demo`."""
+    from services.cli import demo as one_report
+
+    raise typer.Exit(one_report.run(state_dir))
+
+
+@app.command(hidden=True)
+def demo_crash(state_dir: StateDir = _STATE_DIR / "demo-crash") -> None:
+    """Kill things and count what the provider billed: `make demo-crash`."""
+    from services.cli import demo_crash as crashes
+
+    raise typer.Exit(crashes.run(state_dir))
+
+
 @app.command()
 def doctor(
     state_dir: StateDir = _STATE_DIR,
@@ -67,15 +83,15 @@ def doctor(
 @app.command()
 def render(
     source: Annotated[Path, typer.Argument(metavar="FILE.md", exists=True, dir_okay=False, help="Markdown.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The PDF.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The PDF; usually beside FILE.md.")] = None,
     paper: Annotated[str | None, typer.Option(help="a4 or letter.")] = None,
     language: Annotated[str | None, typer.Option(help="BCP 47 tag.")] = None,
     title: Annotated[str | None, typer.Option(help="Title on the cover.")] = None,
 ) -> None:
     """Set a Markdown file as a PDF, as the PDF worker would; needs the extra `pdf`."""
-    argv = [sys.executable, "-m", "services.pdf_worker.render_file", str(source), "-o", str(output)]
-    for name, value in (("--paper", paper), ("--language", language), ("--title", title)):
-        argv += [name, value] if value else []
+    argv = [sys.executable, "-m", "services.pdf_worker.render_file", str(source)]
+    for name, value in (("-o", output), ("--paper", paper), ("--language", language), ("--title", title)):
+        argv += [name, str(value)] if value else []
     raise typer.Exit(subprocess.run(argv, check=False).returncode)  # noqa: S603  our own module
 
 

@@ -55,9 +55,9 @@ def money(spend: dict[str, Any] | None, *, simulated: bool = False) -> str:
     tokens = f"{spend['input_tokens']:,} tokens in, {spend['output_tokens']:,} out"
     if simulated:
         return f"{tokens}; simulated, so nothing was paid"
-    cost = "price unknown" if spend.get("cost_usd") is None else f"${spend['cost_usd']:.4f}"
-    wasted = f", {spend['wasted_tokens']:,} of them wasted" if spend.get("wasted_tokens") else ""
-    return f"{cost} ({tokens}{wasted})"
+    if spend.get("wasted_tokens"):
+        tokens += f", {spend['wasted_tokens']:,} of them wasted"
+    return f"{tokens}, price unknown" if spend.get("cost_usd") is None else f"${spend['cost_usd']:.4f} ({tokens})"
 
 
 def local_time(stamp: str | None) -> str:

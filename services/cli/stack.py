@@ -146,6 +146,11 @@ class LocalStack:
         }
 
     @property
+    def provider_env(self) -> dict[str, str]:
+        """What the LLM worker is told of the provider, the key included."""
+        return dict(self._llm_env)
+
+    @property
     def processes(self) -> list[LocalProcess]:
         """Every part that this stack starts."""
         provider = [self.simulator] if self._uses_simulator else []
