@@ -23,6 +23,10 @@ After a 412 the register is read again: with its own token, the write had gone t
 `done`, then that answer is adopted; another owner, then this attempt stops and waits for the other, unless it already
 holds the complete answer, which it may still record over an open register: the other then adopts it.
 
+A worker that was frozen (SIGSTOP, a paused machine) may wake with a claim that has passed to another. So a claim older
+than a few seconds is renewed before anything is sent. What no lease can close is a freeze between that look and the
+send itself: such a request is noticed at the next write, a second later, and closed.
+
 This module knows neither litellm nor Temporal. The waiting, the lease and the journal are in whole seconds because the
 store's clock is.
 """
@@ -54,6 +58,8 @@ LEASE_SECONDS = 15
 """An owner that has not written for this long is taken to be dead: fifteen missed writes in a row."""
 JOURNAL_SECONDS = 1.0
 """Also the window that stays open on a provider that cannot resume: what it sent since the last write is lost."""
+FRESH_SECONDS = 3.0
+"""A claim that was written longer ago than this is renewed before sending."""
 RECORD_SECONDS = 20
 """How long recording a complete answer is tried before it is handed back unrecorded."""
 
@@ -101,6 +107,7 @@ class _Held:
     resume: Resume | None
     outcome: Outcome
     lost: Attempt | None  # the attempt that this one took over from, if that left no word of its end
+    claimed_at: float  # on the event loop's clock, which goes on while the process is frozen
     etag: str = ""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -223,7 +230,7 @@ class Ledger:
         if purchase:
             caller.admit(register)
         register.enter(owner, kept_pieces=register.pieces if resume else 0, purchase=purchase)
-        return _Held(register, resume, outcome, lost)
+        return _Held(register, resume, outcome, lost, asyncio.get_running_loop().time())
 
     async def _buy(self, key: str, held: _Held, provider: Provider, caller: Caller) -> None:
         """Stream the answer with the journal beside it, and book how that ended."""
@@ -247,6 +254,8 @@ class Ledger:
 
     async def _stream(self, key: str, held: _Held, provider: Provider) -> None:
         """Read the provider's stream while a task of its own tends the register."""
+        if asyncio.get_running_loop().time() - held.claimed_at > FRESH_SECONDS:
+            await self._write(key, held)
         reading = asyncio.create_task(self._read(key, held, provider))
         tending = asyncio.create_task(self._tend(key, held, reading))
         try:
