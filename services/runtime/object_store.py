@@ -23,7 +23,7 @@ import boto3
 import structlog
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from prometheus_client import Histogram
+from prometheus_client import Counter, Histogram
 
 from services.contracts import ids
 from services.contracts.reports import ObjectRef
@@ -37,6 +37,12 @@ log = structlog.get_logger(__name__)
 
 _SECONDS = Histogram(
     "tardigrade_object_store_seconds", "Seconds of one operation on the store.", ["operation"], buckets=SECONDS_BUCKETS
+)
+
+_ERRORS = Counter(
+    "tardigrade_object_store_errors_total",
+    "Operations that the store failed or refused. A missing object and a condition that did not hold are answers.",
+    ["operation"],
 )
 
 # Short, because each caller has a retry above it that is visible: Temporal's, or the waiting loop at start.
@@ -297,13 +303,11 @@ class ObjectStore:
         if isinstance(error, ClientError):
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
             code = error.response.get("Error", {}).get("Code", str(status))
-            kind = {
-                404: ObjectMissingError,
-                304: PreconditionFailedError,
-                412: PreconditionFailedError,
-                409: WriteConflictError,
-            }
-            raise kind.get(status, ObjectStoreError)(f"{where}: {code}") from error
+            if status in _BY_STATUS:
+                raise _BY_STATUS[status](f"{where}: {code}") from error
+            _ERRORS.labels(name).inc()
+            raise ObjectStoreError(f"{where}: {code}") from error
+        _ERRORS.labels(name).inc()
         raise ObjectStoreError(f"{where}: {error}") from error
 
 
