@@ -15,9 +15,9 @@ from services.contracts.activities import PDFHeartbeat
 from services.contracts.errors import ErrorType
 from services.contracts.pdf import PDFGenerationInput, PDFGenerationOutput
 from services.contracts.reports import ObjectRef
-from services.pdf_worker.document import DocumentInfo, Rendered
-from services.pdf_worker.isolation import render_isolated
+from services.pdf_worker.isolation import RendererPool
 from services.pdf_worker.limits import DocumentError
+from services.pdf_worker.model import DocumentInfo, Rendered
 from services.runtime.metrics import SECONDS_BUCKETS
 from services.runtime.object_store import CorruptObjectError, ObjectStore, ObjectStoreError
 
@@ -25,9 +25,7 @@ log = structlog.get_logger(__name__)
 
 HEARTBEAT_SECONDS = 3.0
 
-_RENDER_SECONDS = Histogram(
-    "tardigrade_pdf_render_seconds", "Seconds to render one document.", buckets=SECONDS_BUCKETS
-)
+_RENDER_SECONDS = Histogram("tardigrade_pdf_render_seconds", "Seconds to render one document.", buckets=SECONDS_BUCKETS)
 _PAGES = Counter("tardigrade_pdf_pages_total", "Pages rendered.")
 _FALLBACKS = Counter("tardigrade_pdf_fallbacks_total", "Blocks that could not be laid out and were set as plain text.")
 
@@ -35,8 +33,9 @@ _FALLBACKS = Counter("tardigrade_pdf_fallbacks_total", "Blocks that could not be
 class PDFActivities:
     """Hosts `create_pdf`."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, renderers: RendererPool) -> None:
         self._store = store
+        self._renderers = renderers
 
     @activity.defn(name="create_pdf")
     async def create_pdf(self, request: PDFGenerationInput) -> PDFGenerationOutput:
@@ -90,7 +89,7 @@ class PDFActivities:
         begun = time.monotonic()
         beating = asyncio.create_task(beat())
         try:
-            rendered = await render_isolated(markdown + _notices(request.warnings), info, on_page=on_page)
+            rendered = await self._renderers.render(markdown + _notices(request.warnings), info, on_page=on_page)
         finally:
             beating.cancel()
         _RENDER_SECONDS.observe(time.monotonic() - begun)
