@@ -4,6 +4,7 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import Body, Depends, FastAPI, Header, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse
 from temporalio.client import Client
 
@@ -14,7 +15,7 @@ from services.gateway.events import Stream, only
 from services.gateway.middleware import Guard, Observed
 from services.gateway.problems import ProblemDetails, conflict, invalid, not_found, responses
 from services.gateway.reports import Reports
-from services.gateway.requests import MAX_BODY_BYTES, CreateReport, RetryReport
+from services.gateway.requests import CreateReport, RetryReport
 from services.gateway.resource import Report, ReportList, Status
 from services.runtime.object_store import ObjectStore
 
@@ -80,9 +81,9 @@ def create_app(client: Client, store: ObjectStore, *, temporal_ui_url: str = "",
         description=examples.DESCRIPTION,
         docs_url=None,  # FastAPI's pages load their scripts from a CDN
         redoc_url=None,
-        max_body_size=MAX_BODY_BYTES,
         responses=responses(503),
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     reports = Reports(client, store, temporal_ui_url)
     _add_index(app)
@@ -185,7 +186,7 @@ def _add_changes(app: FastAPI, changes: Changes) -> None:
 def _add_events(app: FastAPI, reports: Reports, stop: asyncio.Event) -> None:
     @app.get(
         "/v1/reports/{report_id}/events",
-        response_class=EventSourceResponse,
+        response_class=StreamingResponse,
         summary="Follow a report",
         tags=["reports"],
         responses={
@@ -201,7 +202,8 @@ def _add_events(app: FastAPI, reports: Reports, stop: asyncio.Event) -> None:
         """Stream server-sent events until the report has ended.
 
         `stage` and the last one (`completed`, `failed` or `cancelled`) carry the report and an id; `retry` carries the
-        report, `tick` the progress of the running step, both without an id; `error` says that Temporal stays away.
+        report, `tick` the progress of the running step, both without an id. A stream that ends without a last event is
+        to be taken up again with `Last-Event-ID`: the gateway was stopped, or Temporal stayed away for a minute.
         """
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         last = int(last_event_id) if last_event_id.isdecimal() and len(last_event_id) < 10 else 0

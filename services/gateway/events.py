@@ -86,10 +86,10 @@ class Stream:
                     else:
                         frames = await self._look()
                     self._away_since = None
-                except ProblemError as problem:
+                except ProblemError:
                     self._away_since = self._away_since or time.monotonic()
                     if time.monotonic() - self._away_since > AWAY_SECONDS:
-                        yield format_sse_event(event="error", data_str=problem.details.model_dump_json())
+                        yield format_sse_event(comment="Temporal stays away; a new connection will say more")
                         return
                     frames = [format_sse_event(comment="waiting for Temporal")]
                     if reading.done():

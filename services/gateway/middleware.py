@@ -6,10 +6,12 @@ from urllib.parse import urlsplit
 import structlog
 from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway import problems
 from services.gateway.problems import ProblemError
+from services.gateway.requests import MAX_BODY_BYTES
 from services.runtime.metrics import SECONDS_BUCKETS
 
 log = structlog.get_logger(__name__)
@@ -24,6 +26,8 @@ _SECONDS = Histogram(
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
+_TOO_LARGE = f"The body has more than {MAX_BODY_BYTES:,} bytes"
+
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
@@ -32,7 +36,7 @@ _SECURITY_HEADERS = {
 
 
 class Guard:
-    """Refuses what a web page of somebody else could make a visitor's browser send.
+    """Refuses bodies that are too large, and what a web page of somebody else could make a visitor's browser send.
 
     The API has no login of its own, so on a developer's machine any page could otherwise start reports: a browser sends
     a form or `text/plain` anywhere without asking. It asks first (CORS preflight) for JSON, and is refused.
@@ -45,10 +49,20 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on or answer why not."""
         problem = _refused(scope) if scope["type"] == "http" else None
-        if problem is None:
-            await self._app(scope, receive, send)
-        else:
+        if problem is not None:
             await problems.response(problem)(scope, receive, send)
+            return
+        received = 0
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_BODY_BYTES:
+                raise HTTPException(413, _TOO_LARGE)  # the one kind of error that FastAPI lets through from here
+            return message
+
+        await self._app(scope, limited, send)
 
 
 def _refused(scope: Scope) -> ProblemError | None:
@@ -59,7 +73,10 @@ def _refused(scope: Scope) -> ProblemError | None:
     if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
         detail = "A web page of another origin may not change anything here."
         return ProblemError(403, "cross-origin", "Cross-origin request", detail)
-    has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    length = headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > MAX_BODY_BYTES:
+        return ProblemError(413, "request-entity-too-large", "Request Entity Too Large", f"{_TOO_LARGE}.")
+    has_body = length != "0" or "transfer-encoding" in headers
     if has_body and headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         detail = "Send the body as JSON with the header Content-Type: application/json."
         return ProblemError(415, "unsupported-media-type", "The body is not JSON", detail)

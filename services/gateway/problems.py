@@ -157,11 +157,13 @@ def _of_validation(errors: list[Mapping[str, Any]] | Any) -> ProblemError:
     """Turn pydantic's errors into ours, without the input: it may be 500 KB of a private prompt."""
     found = []
     for error in errors:
-        where = [str(part) for part in error["loc"] if part not in ("body", "query", "path", "header")]
+        where = [str(part) for part in error["loc"][1:]]  # the first one says body, query or header
         if error["type"] == "json_invalid":
             return ProblemError(400, "bad-request", "Bad Request", f"The body is not JSON: {error['ctx']['error']}.")
         message = str(error["msg"]).removeprefix("Value error, ")
         if error["type"] == "extra_forbidden":
             message = "there is no such field"
-        found.append(FieldError(field=".".join(where)[:80] or "body", message=message))
+        # A stranger's field may have any name, even one that cannot be encoded.
+        name = ".".join(where)[:80].encode(errors="backslashreplace").decode()
+        found.append(FieldError(field=name or "body", message=message))
     return _invalid(found)

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import unicodedata
 from dataclasses import asdict
 from typing import Annotated
 
@@ -16,6 +15,9 @@ MAX_BODY_BYTES = 512 * 1024
 
 MAX_PAUSE_SECONDS = 86_400
 MAX_TITLE = 120
+
+# Halves of surrogate pairs too: JSON can spell them, but they are no characters and cannot be written anywhere.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 _LANGUAGE = re.compile(
     r"(?P<language>[A-Za-z]{2,3})"
@@ -31,9 +33,8 @@ def _prompt(text: str) -> str:
         raise ValueError("it is empty; write a topic or a question")
     if len(text) > MAX_PROMPT_CHARACTERS:
         raise ValueError(f"it has {len(text):,} characters; {MAX_PROMPT_CHARACTERS:,} are allowed")
-    for position, character in enumerate(text):
-        if character not in "\n\t" and unicodedata.category(character) == "Cc":
-            raise ValueError(f"it has the control character U+{ord(character):04X} at position {position}; remove it")
+    if bad := _CONTROL.search(text):
+        raise ValueError(f"it has the control character U+{ord(bad[0]):04X} at position {bad.start()}; remove it")
     return text
 
 
@@ -71,7 +72,7 @@ class CreateReport(BaseModel):
     ]
     model: Model | None = None
     pause_seconds: float = Field(
-        default=0,
+        default=0.0,
         ge=0,
         le=MAX_PAUSE_SECONDS,
         allow_inf_nan=False,
