@@ -8,12 +8,11 @@ file that holds all it refers to.
 
 import json
 import sys
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
-
-SOURCE = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema"
+SOURCE = files("kubernetes_validate") / "kubernetes-json-schema"
 COMMON = "/api/_definitions.json"
 DEFINITIONS = "#/$defs/"
 
@@ -33,7 +32,7 @@ KINDS = (
 )
 
 
-def local(node: Any, used: set[str]) -> Any:  # noqa: ANN401  any JSON
+def local(node: Any, used: set[str]) -> Any:
     """Return the schema with references into itself and without its address; `used` gets the names referred to."""
     if isinstance(node, list):
         return [local(item, used) for item in node]

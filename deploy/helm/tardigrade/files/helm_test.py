@@ -43,7 +43,7 @@ def metrics() -> None:
 
 def report() -> None:
     """A small report becomes a PDF."""
-    made = json.loads(fetch(f"{GATEWAY}/v1/reports", {"prompt": "helm test: one fact about tardigrades, in a sentence"}))
+    made = json.loads(fetch(f"{GATEWAY}/v1/reports", {"prompt": "helm test: one fact about tardigrades"}))
     print("made:", made["id"])
     deadline = time.monotonic() + 240
     while made["status"] in ("queued", "in_progress"):
