@@ -13,14 +13,14 @@ from services.pdf_worker.inline import InlineContext, plain, spans
 from services.pdf_worker.items import Heading, Item, space
 from services.pdf_worker.limits import DocumentError, Limits
 from services.pdf_worker.lines import Line, Span, break_lines
-from services.pdf_worker.maths import display_items, formula
 from services.pdf_worker.markdown import Node, parse
+from services.pdf_worker.maths import display_items, formula
 from services.pdf_worker.metadata import write_metadata
 from services.pdf_worker.model import DocumentInfo, Rendered
 from services.pdf_worker.pages import BREAK, Page, draw_page, paginate
 from services.pdf_worker.pen import ARTIFACT, Pen
 from services.pdf_worker.sources import mark_sources
-from services.pdf_worker.styles import INK, MARGIN_BOTTOM, MARGIN_SIDE, MUTED, PAGE_SIZES, Font, Style
+from services.pdf_worker.styles import MARGIN_BOTTOM, MARGIN_SIDE, MUTED, PAGE_SIZES, Font, Style
 
 CONTENTS_FROM_PAGES = 4
 CONTENTS_FROM_HEADINGS = 4

@@ -8,7 +8,16 @@ where one glyph serves several characters.
 import hashlib
 
 import uharfbuzz as hb
-from reportlab.pdfbase.pdfdoc import PDFArray, PDFDictionary, PDFDocument, PDFName, PDFObjectReference, PDFStream, PDFString, PDFZCompress
+from reportlab.pdfbase.pdfdoc import (
+    PDFArray,
+    PDFDictionary,
+    PDFDocument,
+    PDFName,
+    PDFObjectReference,
+    PDFStream,
+    PDFString,
+    PDFZCompress,
+)
 
 from services.pdf_worker.fonts import Face
 
@@ -119,8 +128,8 @@ def _stream(data: bytes, entries: dict[str, str] | None = None) -> PDFStream:
 def _to_unicode(order: list[tuple[int, str]]) -> bytes:
     lines = []
     for code, (_, text) in enumerate(order, 1):
-        # A glyph that stands for nothing of its own (the rest of a cluster) is a zero-width joiner to a copying reader.
-        units = (text or "\u200d").encode("utf-16-be", "replace").hex().upper()
+        # A mark stands for nothing of its own; a reader that ignores the empty ActualText around it gets this instead.
+        units = (text or "\u200b").encode("utf-16-be", "replace").hex().upper()
         lines.append(f"<{code:04X}> <{units}>")
     body = ""
     for start in range(0, len(lines), 100):

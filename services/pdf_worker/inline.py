@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from urllib.parse import unquote
 
 from markdown_it.token import Token
 
@@ -10,8 +11,9 @@ from services.pdf_worker.lines import Inline, Span
 from services.pdf_worker.styles import ACCENT, MUTED, PANEL, Font, Style
 
 CITATION = re.compile(r"(\[\d{1,3}(?:\s*[,;\u2013-]\s*\d{1,3})*\])")
-LINKED = ("http://", "https://", "mailto:", "#")
-"""What a link may lead to; any other address is shown and leads nowhere."""
+EXTERNAL = ("http://", "https://", "mailto:")
+LINKED = (*EXTERNAL, "#")
+"""What a link may lead to. A relative address leads nowhere from a PDF: its text is set as a link's and nothing else."""
 
 LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 SPACES = re.compile("[\n\x0b\x0c\r\x1c-\x1e\x85\u2028\u2029]")
@@ -136,12 +138,12 @@ def shown(address: str) -> str:
 def _address(address: str, text: list[Span], style: Style, context: InlineContext) -> list[Span]:
     """The address after a link's text, where it is not the text already and has not been printed before."""
     written = "".join(span.text for span in text).strip()
-    if not address or address.startswith("#") or address in context.printed:
+    if not address.startswith(EXTERNAL) or address in context.printed:
         return []
     context.printed.add(address)
-    if shown(address) == shown(written) or shown(written) in ("", address):
+    if shown(address) == shown(written) or unquote(address) == unquote(written):
         return []
-    quiet = replace(style, size=style.size * 0.82, color=MUTED, link=address if address.startswith(LINKED) else "", rise=0.0)
+    quiet = replace(style, size=style.size * 0.82, color=MUTED, link=address, rise=0.0)
     return [Span(" ", style), Span(f"({shown(address)})", quiet)]
 
 

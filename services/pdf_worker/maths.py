@@ -94,7 +94,7 @@ def _shape(source: str, display: bool) -> _Shape | None:
     if not source or len(source) > LONGEST:
         return None
     # Costs 60 ms and 15 MB, and most documents have no formula.
-    import ziamath  # noqa: PLC0415
+    import ziamath
 
     try:
         ziamath.config.svg2 = False

@@ -13,7 +13,7 @@ from reportlab.pdfgen.canvas import Canvas
 from services.pdf_worker.embed import EmbeddedFont
 from services.pdf_worker.fonts import Face
 from services.pdf_worker.lines import Atom, Line
-from services.pdf_worker.shaping import Glyph, Piece, shape
+from services.pdf_worker.shaping import Glyph, Mark, Piece, shape
 from services.pdf_worker.structure import Element, Structure
 from services.pdf_worker.styles import Font, Style
 
@@ -175,30 +175,30 @@ class Pen:
         self.mark(owner)
         width = sum(piece.width for piece in pieces) * style.size / 1000
         y = self.height - base + style.rise
-        ops = ["BT", f"{style.color} rg"]
+        ops = [f"BT {style.color} rg"]
+        body: list[str] = []
+        marks: list[tuple[Face, Mark, float]] = []
         at = x
         face: Face | None = None
-        body: list[str] = []
         for piece in pieces:
-            if piece.face is not face or piece.text:
+            if piece.face is not face:
                 self._show(ops, body)
-                if piece.face is not face:
-                    ops.append(f"/{self._font(piece.face).name} {style.size:g} Tf")
-                    if piece.face.stroke:
-                        ops.append(f"2 Tr {piece.face.stroke * style.size / 1000:.2f} w {style.color} RG")
-                    elif face is not None and face.stroke:
-                        ops.append("0 Tr")
-                    face = piece.face
+                self._set_face(ops, piece.face, face, style)
                 ops.append(f"1 0 0 1 {at:.2f} {y:.2f} Tm")
-            if piece.text:
-                ops.append(f"/Span <</ActualText <FEFF{piece.text.encode('utf-16-be').hex().upper()}>>> BDC")
+                face = piece.face
             self._glyphs(piece, ops, body, style.size)
-            if piece.text:
-                self._show(ops, body)
-                ops.append("EMC")
-                ops.append(f"1 0 0 1 {at + piece.width * style.size / 1000:.2f} {y:.2f} Tm")
+            marks.extend((piece.face, mark, at) for mark in piece.marks)
             at += piece.width * style.size / 1000
         self._show(ops, body)
+        if marks:
+            ops.append("/Span <</ActualText <FEFF>>> BDC")
+            for owner_face, mark, start in marks:
+                if owner_face is not face:
+                    self._set_face(ops, owner_face, face, style)
+                    face = owner_face
+                code = self._font(owner_face).code(mark.gid, "")
+                ops.append(f"1 0 0 1 {start + mark.x * style.size / 1000:.2f} {y + mark.y * style.size / 1000:.2f} Tm <{code}> Tj")
+            ops.append("EMC")
         if face is not None and face.stroke:
             ops.append("0 Tr")
         ops.append("ET")
@@ -216,25 +216,43 @@ class Pen:
             font = self._fonts[face] = EmbeddedFont(face, f"F{len(self._fonts) + 1}")
         return font
 
+    def _set_face(self, ops: list[str], face: Face, before: Face | None, style: Style) -> None:
+        ops.append(f"/{self._font(face).name} {style.size:g} Tf")
+        if face.stroke:
+            ops.append(f"2 Tr {face.stroke * style.size / 1000:.2f} w {style.color} RG")
+        elif before is not None and before.stroke:
+            ops.append("0 Tr")
+
     def _glyphs(self, piece: Piece, ops: list[str], body: list[str], size: float) -> None:
         strings = self._strings
+        left = 0
         for glyph in piece.glyphs:
             found = strings.get((piece.face, glyph))
             if found is None:
-                font = self._font(piece.face)
-                found = font.code(glyph.gid, glyph.text)
-                extra = round(font.natural(glyph.gid) - glyph.advance, 2)
-                if glyph.dx:
-                    found = f">{-glyph.dx:.6g}<{found}>{glyph.dx + extra:.6g}<"
-                elif extra:
-                    found += f">{extra:.6g}<"
-                strings[piece.face, glyph] = found
+                found = strings[piece.face, glyph] = self._code(piece.face, glyph)
+            if glyph.span > 1:
+                self._show(ops, body)
+                ops.append(f"/Span <</ActualText <FEFF{glyph.text.encode('utf-16-be').hex().upper()}>>> BDC")
+                left = glyph.span
             if glyph.dy:
                 self._show(ops, body)
-                ops.append(f"{glyph.dy * size / 1000:.2f} Ts")
-                ops.append(f"[<{found}>] TJ 0 Ts")
+                ops.append(f"{glyph.dy * size / 1000:.2f} Ts [<{found}>] TJ 0 Ts")
             else:
                 body.append(found)
+            if left:
+                left -= 1
+                if not left:
+                    self._show(ops, body)
+                    ops.append("EMC")
+
+    def _code(self, face: Face, glyph: Glyph) -> str:
+        """What draws a glyph inside a TJ array's string, with the steps that kerning wants."""
+        font = self._font(face)
+        code = font.code(glyph.gid, glyph.text)
+        extra = round(font.natural(glyph.gid) - glyph.advance, 2)
+        if glyph.dx:
+            return f">{-glyph.dx:.6g}<{code}>{glyph.dx + extra:.6g}<"
+        return f"{code}>{extra:.6g}<" if extra else code
 
     @staticmethod
     def _show(ops: list[str], body: list[str]) -> None:

@@ -1,6 +1,6 @@
 """Render a Markdown file to PDF from the command line; nothing else of the service is needed.
 
-    python -m services.pdf_worker.render_file report.md -o report.pdf
+python -m services.pdf_worker.render_file report.md -o report.pdf
 """
 
 import argparse

@@ -13,6 +13,11 @@ from services.pdf_worker.styles import Font
 RTL = re.compile("[\u0590-\u08ff\u200f\u202b\u202e\u2067\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
 """Text without any of these needs no bidirectional algorithm."""
 
+RTL_MARKS = "".join(
+    chr(code) for start, end in ((0x0591, 0x05C7), (0x0610, 0x061A), (0x064B, 0x065F), (0x0670, 0x0670), (0x06D6, 0x06ED)) for code in range(start, end + 1) if unicodedata.combining(chr(code))
+)
+"""Points and vowel signs of Hebrew and Arabic."""
+
 ISOLATES = ("LRI", "RLI", "FSI", "PDI")
 """Newer than the library's algorithm, which has no rule for them: taken as neutral signs."""
 
@@ -28,31 +33,52 @@ CACHE_SIZE = 60_000
 
 
 class Glyph(NamedTuple):
-    """One glyph; lengths in 1/1000 em."""
+    """One glyph that moves the pen; lengths in 1/1000 em.
+
+    Attributes:
+        gid: Glyph in the font file.
+        text: The characters it stands for; empty for the later glyphs of a cluster.
+        advance: To the next glyph.
+        dx: Shift to the right, of this glyph alone.
+        dy: Shift upwards, of this glyph alone.
+        span: Glyphs that stand for `text` together, this one first.
+    """
 
     gid: int
     text: str
     advance: float
-    dx: float
-    dy: float
+    dx: float = 0.0
+    dy: float = 0.0
+    span: int = 1
+
+
+class Mark(NamedTuple):
+    """A glyph drawn over others, such as a vowel sign or the dots of a letter, at its place in the piece."""
+
+    gid: int
+    x: float
+    y: float
 
 
 class Piece(NamedTuple):
     """Glyphs of one face and one direction, in the order they are drawn, left to right.
 
+    A mark's text belongs to the glyph that it stands over. Readers take a step back of the pen for a new word, so
+    marks are drawn after the rest and stand for nothing of their own.
+
     Attributes:
         face: The face of all glyphs.
         glyphs: Left to right.
+        marks: Drawn over them.
         width: Sum of the advances in 1/1000 em.
         level: Bidirectional embedding level; odd is right to left.
-        text: What the glyphs stand for, set where glyphs and characters are not one to one; else empty.
     """
 
     face: Face
     glyphs: tuple[Glyph, ...]
+    marks: tuple[Mark, ...]
     width: float
     level: int
-    text: str
 
 
 _cache: dict[tuple[str, Font, str], tuple[Piece, ...]] = {}
@@ -104,8 +130,6 @@ def shape(text: str, font: Font, language: str, level: int = 0) -> tuple[Piece, 
         if len(_cache) >= CACHE_SIZE:
             _cache.clear()
         runs = [_shape_run(face, run, font, language, level) for face, run in _font_runs(text, font)]
-        if level % 2:
-            runs.reverse()
         found = tuple(runs)
         if len(text) <= CACHED_LENGTH:
             _cache[key] = found
@@ -147,23 +171,79 @@ def _shape_run(face: Face | None, text: str, font: Font, language: str, level: i
     buffer.language = language
     buffer.guess_segment_properties()
     hb.shape(face.font, buffer, FEATURES[font.mono])
+    return _piece(face, text, list(zip(buffer.glyph_infos, buffer.glyph_positions, strict=True)), level)
+
+
+def _piece(face: Face, text: str, shaped: list[tuple[hb.GlyphInfo, hb.GlyphPosition]], level: int) -> Piece:
     scale = face.scale
-    infos, positions = buffer.glyph_infos, buffer.glyph_positions
-    clusters = [info.cluster for info in infos]
-    starts = sorted(set(clusters))
-    ends = dict(zip(starts, [*starts[1:], len(text)], strict=True))
-    exact = len(starts) == len(clusters)
-    seen: set[int] = set()
-    glyphs = []
-    width = 0.0
-    for info, position in zip(infos, positions, strict=True):
-        start = info.cluster
-        covers = "" if start in seen else text[start : ends[start]]
-        seen.add(start)
-        advance = position.x_advance * scale
-        width += advance
-        glyphs.append(Glyph(info.codepoint, covers, advance, position.x_offset * scale, position.y_offset * scale))
-    return Piece(face, tuple(glyphs), width, level, "" if exact else text)
+    groups = _clusters([(info.cluster, bool(position.x_advance)) for info, position in shaped], len(text))
+    glyphs: list[Glyph] = []
+    marks: list[Mark] = []
+    x = 0.0
+    # The combining grapheme joiner is the glyph without width or ink that both Hebrew and Arabic fonts have.
+    empty = face.font.get_nominal_glyph(0x034F) if level % 2 else None
+    for first, last, start, end in groups:
+        own: list[Glyph] = []
+        for info, position in shaped[first:last]:
+            advance, dx, dy = position.x_advance * scale, position.x_offset * scale, position.y_offset * scale
+            if advance or last - first == 1:
+                own.append(Glyph(info.codepoint, "", advance, dx, dy))
+            else:
+                marks.append(Mark(info.codepoint, x + dx, dy))
+            x += advance
+        if not own:
+            kept = marks.pop()
+            own.append(Glyph(kept.gid, "", 0.0, kept.x - x, kept.y))
+        covers = text[start:end]
+        if empty is not None and len(own) == 1:
+            letters = covers.rstrip(RTL_MARKS)
+            glyphs.extend(_carrier(empty, char) for char in covers[len(letters) :][::-1] if letters)
+            covers = letters or covers
+        own[0] = own[0]._replace(text=covers, span=len(own))
+        glyphs.extend(own)
+    return Piece(face, tuple(glyphs), tuple(marks), x, level)
+
+
+def _carrier(gid: int, char: str) -> Glyph:
+    """An invisible glyph that carries the text of a mark.
+
+    Readers turn right-to-left lines round letter by letter, but not the characters within one letter, so a mark needs
+    a place of its own, to the left of the letter it follows.
+    """
+    return Glyph(gid, char, 0.0)
+
+
+def _clusters(shaped: list[tuple[int, bool]], length: int) -> list[tuple[int, int, int, int]]:
+    """Group glyphs that stand for the same characters; a cluster of marks alone joins the letter before it.
+
+    Args:
+        shaped: Each glyph's cluster, and whether it moves the pen.
+        length: Of the text.
+
+    Returns:
+        (first glyph, end of glyphs, first character, end of characters), left to right.
+    """
+    groups: list[list[int]] = []
+    starts = sorted({cluster for cluster, _ in shaped})
+    ends = dict(zip(starts, [*starts[1:], length], strict=True))
+    for index, (cluster, _) in enumerate(shaped):
+        if groups and groups[-1][2] == cluster:
+            groups[-1][1] = index + 1
+        else:
+            groups.append([index, index + 1, cluster, ends[cluster]])
+    backwards = len(groups) > 1 and groups[0][2] > groups[-1][2]
+    if backwards:
+        groups.reverse()
+    joined: list[list[int]] = []
+    for group in groups:
+        if joined and not any(moves for _, moves in shaped[group[0] : group[1]]):
+            letter = joined[-1]
+            joined[-1] = [min(letter[0], group[0]), max(letter[1], group[1]), letter[2], group[3]]
+        else:
+            joined.append(group)
+    if backwards:
+        joined.reverse()
+    return [(group[0], group[1], group[2], group[3]) for group in joined]
 
 
 def _stand_in(text: str, font: Font, level: int) -> Piece:
@@ -171,5 +251,5 @@ def _stand_in(text: str, font: Font, level: int) -> Piece:
     face = primary(Font(False, font.bold, font.italic))
     gid = face.font.get_nominal_glyph(ord(STAND_IN)) or 0
     advance = face.font.get_glyph_h_advance(gid) * face.scale
-    glyphs = tuple(Glyph(gid, char, advance, 0.0, 0.0) for char in text)
-    return Piece(face, glyphs[::-1] if level % 2 else glyphs, advance * len(glyphs), level, "")
+    glyphs = tuple(Glyph(gid, char, advance) for char in text)
+    return Piece(face, glyphs[::-1] if level % 2 else glyphs, (), advance * len(glyphs), level)

@@ -121,7 +121,7 @@ def _cell(own: list[Span], align: str, language: str) -> _Cell:
 
 
 def _longest(span: Span, language: str) -> float:
-    from services.pdf_worker.lines import _atoms  # noqa: PLC0415
+    from services.pdf_worker.lines import _atoms
 
     return max((atom.width for atom in _atoms([span], language, False) if not atom.space), default=0.0)
 
