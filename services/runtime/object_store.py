@@ -51,6 +51,7 @@ _CONFIG = Config(
     read_timeout=10,
     retries={"mode": "standard", "total_max_attempts": 2},
     max_pool_connections=64,
+    signature_version="s3v4",  # some addresses would still be presigned with the version that newer servers refuse
     request_checksum_calculation="when_required",  # the default's trailers are refused by older S3 servers
     response_checksum_validation="when_required",
 )
@@ -118,7 +119,7 @@ class ObjectStore:
         # A store of one's own rarely has a host name for each bucket; AWS wants one.
         style = Config(s3={"addressing_style": "path"}) if self.endpoint else Config()
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-        self._s3: S3Client = boto3.client(
+        self._s3: S3Client = boto3.session.Session().client(
             "s3", region_name=region, endpoint_url=self.endpoint or None, config=_CONFIG.merge(style)
         )
 
