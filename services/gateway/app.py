@@ -14,7 +14,7 @@ from services.gateway.changes import IDEMPOTENCY_KEY, Changes
 from services.gateway.events import Stream, only
 from services.gateway.middleware import Guard, Observed
 from services.gateway.problems import ProblemDetails, conflict, invalid, not_found, responses
-from services.gateway.reports import Reports
+from services.gateway.reports import Reports, Run
 from services.gateway.requests import CreateReport, RetryReport
 from services.gateway.resource import Report, ReportList, Status
 from services.runtime.object_store import ObjectStore
@@ -179,7 +179,11 @@ def _add_changes(app: FastAPI, changes: Changes) -> None:
         responses=responses(403, 404, 409),
     )
     async def delete_report(report_id: ReportId) -> None:
-        """Delete a report that has ended, with its files, its ledger and its history."""
+        """Delete a report that has ended, with its files, its ledger and its history.
+
+        Temporal deletes in the background, within about half a minute: a report that failed or was cancelled is still
+        shown until then, and lists may still have it.
+        """
         await changes.delete(report_id)
 
 
@@ -207,13 +211,18 @@ def _add_events(app: FastAPI, reports: Reports, stop: asyncio.Event) -> None:
         """
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         last = int(last_event_id) if last_event_id.isdecimal() and len(last_event_id) < 10 else 0
-        run = await reports.run(report_id)
-        if run is None:
-            report = await reports.get(report_id)
-            return Response(status_code=204) if last else EventSourceResponse(iter([only(report)]), headers=headers)
-        if run.story.closed and last == run.story.entered:
+        found = await reports.find(report_id)
+        if found is None:
+            raise not_found(report_id)
+        ended = found.story.closed and last == found.story.entered if isinstance(found, Run) else last > 0
+        if ended:
             return Response(status_code=204)  # tells a browser not to reconnect
-        return EventSourceResponse(Stream(reports, report_id, run, last, stop).frames(), headers=headers)
+        frames = (
+            Stream(reports, report_id, found, last, stop).frames()
+            if isinstance(found, Run)
+            else iter([only(found.report())])
+        )
+        return EventSourceResponse(frames, headers=headers)
 
 
 def _add_downloads(app: FastAPI, reports: Reports) -> None:
@@ -235,8 +244,6 @@ def _add_downloads(app: FastAPI, reports: Reports) -> None:
         if found is not None:
             return found
         report = await reports.get(report_id)
-        if report.status is Status.COMPLETED:
-            raise problems.ProblemError(404, "not-found", "The file is gone", "It is not in the object store any more.")
         raise conflict(f"The report is {report.status}; its files are there once it is completed.")
 
     @app.get("/v1/reports/{report_id}/pdf", summary="Download the PDF", **documented("application/pdf"))

@@ -25,11 +25,12 @@ WRITE_SECONDS = 10.0
 RPC_TIMEOUT = timedelta(seconds=READ_SECONDS)
 WRITE_RPC_TIMEOUT = timedelta(seconds=WRITE_SECONDS)
 
-# The caller's own business; everything else is a server that is away, overloaded or refuses the gateway.
-_ANSWERS = (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.ALREADY_EXISTS)
-
 # Enough for a burst; a store that hangs cannot take the threads that others need.
 _STORE_THREADS = anyio.CapacityLimiter(32)
+
+
+class MissingError(Exception):
+    """Temporal has no such execution, or, when it is to be cancelled, none that still runs."""
 
 
 @asynccontextmanager
@@ -41,7 +42,7 @@ async def temporal(seconds: float | None = READ_SECONDS) -> AsyncIterator[None]:
 
     Raises:
         ProblemError: 503, Temporal is away or refuses.
-        RPCError: It answered that there is no such thing, or that an argument is wrong.
+        MissingError: It answered that there is no such execution.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -49,8 +50,8 @@ async def temporal(seconds: float | None = READ_SECONDS) -> AsyncIterator[None]:
     except TimeoutError as error:
         raise unavailable("Temporal", f"no answer in {seconds} s") from error
     except RPCError as error:
-        if error.status in _ANSWERS and not _no_namespace(error):
-            raise
+        if _is_missing(error):
+            raise MissingError from error
         raise unavailable("Temporal", error.status.name.lower().replace("_", " ")) from error
     except RuntimeError as error:
         # What the SDK raises when the first connection fails has no class of its own.
@@ -59,14 +60,11 @@ async def temporal(seconds: float | None = READ_SECONDS) -> AsyncIterator[None]:
         raise unavailable("Temporal", "no connection") from error
 
 
-def is_missing(error: RPCError) -> bool:
+def _is_missing(error: RPCError) -> bool:
     """Tell whether Temporal answered that there is no such execution."""
-    return error.status is RPCStatusCode.NOT_FOUND
-
-
-def _no_namespace(error: RPCError) -> bool:
-    """A missing namespace is a fault of the set-up, not a report that does not exist."""
-    return any(detail.Is(NamespaceNotFoundFailure.DESCRIPTOR) for detail in error.grpc_status.details)
+    # A missing namespace is a fault of the set-up, not a report that does not exist.
+    no_namespace = any(detail.Is(NamespaceNotFoundFailure.DESCRIPTOR) for detail in error.grpc_status.details)
+    return error.status is RPCStatusCode.NOT_FOUND and not no_namespace
 
 
 async def store(call: Callable[..., T], *arguments: object, seconds: float = READ_SECONDS) -> T:

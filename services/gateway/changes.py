@@ -1,21 +1,19 @@
 """What changes reports: create, cancel, retry, delete. Each may be sent again without harm."""
 
-import asyncio
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
 from temporalio.api.common.v1 import WorkflowExecution as WorkflowExecutionRef
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
-from temporalio.client import WorkflowExecution
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
 
 from services.contracts import ids, queues
 from services.contracts.reports import GenerateReportInput
 from services.gateway import bounds, kept
 from services.gateway.problems import ProblemError, conflict, invalid, not_found
-from services.gateway.reports import Reports
+from services.gateway.reports import Reports, Run
 from services.gateway.requests import body_sha256, title_of
 from services.gateway.resource import Report, Status
 from services.runtime.object_store import ObjectStoreError
@@ -25,9 +23,6 @@ log = structlog.get_logger(__name__)
 IDEMPOTENCY_KEY = "Idempotency-Key"
 _MAX_SUMMARY_BYTES = 400
 """Temporal's default limit of a summary (`limit.userMetadataSummarySize`)."""
-
-
-_DELETE_POLL_SECONDS = 0.05
 
 
 class Changes:
@@ -49,35 +44,32 @@ class Changes:
             ProblemError: 422 for a key that came with another body, or 503.
         """
         report_id = ids.workflow_id(key)
-        finished = await self._finished(report_id) if key else None
-        if finished is None:
+        sha256 = body_sha256(request)
+        if key is None or not await self._is_finished(report_id):
             try:
-                started = await self._start(report_id, request, body_sha256(request), request.model)
+                return await self._start(report_id, request, sha256, request.model), True
             except WorkflowAlreadyStartedError:
                 log.debug("sent again", workflow_id=report_id)
-            else:
-                return started, True
-        run = await self._reports.run(report_id)
-        if run is not None:
-            if run.story.body_sha256 != body_sha256(request):
-                raise _another_body()
-            return self._reports.report(report_id, run), False
-        finished = finished or await kept.read(self._store, report_id)
-        if finished is None:
-            raise conflict("The report with this key was deleted at this moment; send the request again.")
-        if not finished.made_from(request):
-            raise _another_body()
-        return finished.report(report_id), False
+        found = await self._reports.find(report_id)
+        if found is None:
+            raise conflict("The report with this key was just deleted. Use a new key, or try again in a minute.")
+        same = found.story.body_sha256 == sha256 if isinstance(found, Run) else found.made_from(request)
+        if not same:
+            raise invalid(
+                IDEMPOTENCY_KEY,
+                "it came before with another body; use a new key for a new report, or send the same body",
+            )
+        return self._reports.show(report_id, found), False
 
-    async def _finished(self, report_id: str) -> kept.KeptReport | None:
-        """Return a report that Temporal may have forgotten, so that its key does not run it again."""
+    async def _is_finished(self, report_id: str) -> bool:
+        """Tell whether the bucket has the report, which Temporal may have forgotten, so that it is not run again."""
         try:
-            return await kept.read(self._store, report_id)
+            return await kept.read(self._store, report_id) is not None
         except (ObjectStoreError, ProblemError) as error:
             # Accepting is worth more than certainty here: Temporal still refuses a key it retains, and the ledger
             # keeps what was bought from being bought again.
             log.warning("cannot look for an earlier report with this key", workflow_id=report_id, reason=str(error))
-            return None
+            return False
 
     async def _start(
         self,
@@ -112,9 +104,8 @@ class Changes:
         try:
             async with bounds.temporal():
                 await self._client.get_workflow_handle(report_id).cancel(rpc_timeout=bounds.RPC_TIMEOUT)
-        except RPCError as error:
-            if not bounds.is_missing(error):  # Temporal says this of an execution that has ended, too
-                raise
+        except bounds.MissingError:
+            log.debug("nothing to cancel", workflow_id=report_id)
         return await self._reports.get(report_id)
 
     async def retry(self, report_id: str, model: str | None) -> Report:
@@ -150,7 +141,7 @@ class Changes:
     async def delete(self, report_id: str) -> None:
         """Delete a report that has ended: its objects, its ledger, its executions in Temporal.
 
-        The objects go first, so that a delete that breaks off can be sent again.
+        The objects go first, so that a delete that breaks off can be sent again. Temporal deletes in the background.
 
         Raises:
             ProblemError: 404, 409 while it runs, or 503.
@@ -168,7 +159,7 @@ class Changes:
             async for entry in self._client.list_workflows(
                 f"WorkflowId = '{report_id}'", rpc_timeout=bounds.RPC_TIMEOUT
             ):
-                if _has_ended(entry):
+                if entry.close_time is not None:
                     await self._forget(report_id, entry.run_id)
         log.info("report deleted", workflow_id=report_id, objects=len(keys))
 
@@ -182,25 +173,8 @@ class Changes:
         """Delete one run from Temporal. Always by its run id: without one a run started since would be terminated."""
         execution = WorkflowExecutionRef(workflow_id=report_id, run_id=run_id)
         request = DeleteWorkflowExecutionRequest(namespace=self._client.namespace, workflow_execution=execution)
-        handle = self._client.get_workflow_handle(report_id, run_id=run_id)
-        try:
-            await self._client.workflow_service.delete_workflow_execution(
-                request, retry=True, timeout=bounds.RPC_TIMEOUT
-            )
-            # Temporal deletes in the background; wait, so that whoever reads next does not see it any more.
-            while True:
-                await handle.describe(rpc_timeout=bounds.RPC_TIMEOUT)
-                await asyncio.sleep(_DELETE_POLL_SECONDS)
-        except RPCError as error:
-            if not bounds.is_missing(error):
-                raise
-
-
-def _has_ended(entry: WorkflowExecution) -> bool:
-    return entry.close_time is not None
-
-
-def _another_body() -> ProblemError:
-    return invalid(
-        IDEMPOTENCY_KEY, "it came before with another body; use a new key for a new report, or send the same body"
-    )
+        with suppress(bounds.MissingError):
+            async with bounds.temporal():
+                await self._client.workflow_service.delete_workflow_execution(
+                    request, retry=True, timeout=bounds.RPC_TIMEOUT
+                )

@@ -12,7 +12,6 @@ from datetime import timedelta
 
 from fastapi.sse import format_sse_event
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.service import RPCError
 
 from services.gateway import bounds, pending
 from services.gateway.pending import PendingStep
@@ -94,7 +93,7 @@ class Stream:
                     frames = [format_sse_event(comment="waiting for Temporal")]
                     if reading.done():
                         reading = asyncio.create_task(self._again())
-                except RPCError:
+                except bounds.MissingError:
                     yield format_sse_event(comment="the report was deleted")
                     return
                 if not frames and time.monotonic() - spoke >= KEEP_ALIVE_SECONDS:

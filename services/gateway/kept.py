@@ -15,8 +15,14 @@ from services.runtime.object_store import CorruptObjectError, ObjectMissingError
 
 @dataclass(frozen=True)
 class KeptReport:
-    """A finished report. `report.json` is written last, so its presence means that the report is complete."""
+    """A finished report. `report.json` is written last, so its presence means that the report is complete.
 
+    Attributes:
+        id: The report.
+        data: What `report.json` says.
+    """
+
+    id: str
     data: Mapping[str, Any]
 
     @property
@@ -27,12 +33,16 @@ class KeptReport:
     @property
     def pdf(self) -> ObjectRef:
         """The PDF."""
-        return ObjectRef(**self.data["pdf"])
+        return self._ref(ids.pdf_key(self.id), "pdf")
 
     @property
     def markdown(self) -> ObjectRef:
         """The research."""
-        return ObjectRef(**self.data["markdown"])
+        return self._ref(ids.markdown_key(self.id), "markdown")
+
+    def _ref(self, key: str, name: str) -> ObjectRef:
+        # The key is the one that follows from the id, whatever the object says: nothing else of the bucket is served.
+        return ObjectRef(key, self.data[name]["sha256"], self.data[name]["size"])
 
     def made_from(self, request: GenerateReportInput) -> bool:
         """Tell whether the report answers a request.
@@ -41,10 +51,10 @@ class KeptReport:
         """
         return self.data.get("prompt") == request.prompt and self.data.get("language") == request.language
 
-    def report(self, report_id: str) -> Report:
+    def report(self) -> Report:
         """Return the report as the API shows it."""
         return Report(
-            id=report_id,
+            id=self.id,
             status=Status.COMPLETED,
             stage=Stage.DONE,
             title=str(self.data.get("title") or ""),
@@ -55,7 +65,7 @@ class KeptReport:
             pages=self.data.get("pages"),
             size=self.pdf.size,
             warnings=list(self.data.get("warnings") or []),
-            links=resource.links(report_id, completed=True, temporal=None),
+            links=resource.links(self.id, completed=True, temporal=None),
         )
 
 
@@ -75,4 +85,4 @@ async def read(store: ObjectStore, report_id: str) -> KeptReport | None:
         data = json.loads(stored.data)
     except ValueError as error:
         raise CorruptObjectError(f"{key} is not JSON: it was changed from outside") from error
-    return KeptReport(data)
+    return KeptReport(report_id, data)

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
-from services.runtime.object_store import ObjectStoreError
+from services.runtime.object_store import CorruptObjectError, ObjectStoreError
 
 log = structlog.get_logger(__name__)
 
@@ -145,6 +145,11 @@ def install(app: FastAPI) -> None:
     async def _store(_request: Request, error: ObjectStoreError) -> JSONResponse:
         log.warning("the object store failed", reason=str(error))
         return response(unavailable("The object store", "see the gateway's log"))
+
+    @app.exception_handler(CorruptObjectError)
+    async def _corrupt(_request: Request, error: CorruptObjectError) -> JSONResponse:
+        log.error("an object was changed from outside", reason=str(error))
+        return response(ProblemError(500, "corrupt-object", "A stored file is broken", f"{error}."))
 
     @app.exception_handler(Exception)
     async def _bug(_request: Request, _error: Exception) -> JSONResponse:

@@ -3,22 +3,23 @@
 import asyncio
 import base64
 import binascii
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from temporalio.api.enums.v1 import WorkflowExecutionStatus as Execution
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription
-from temporalio.service import RPCError, RPCStatusCode
 
 from services.contracts import ids
 from services.contracts.reports import GenerateReportInput, Stage
 from services.gateway import bounds, kept, pending, resource, story
+from services.gateway.kept import KeptReport
 from services.gateway.pending import PendingStep
-from services.gateway.problems import invalid, not_found
+from services.gateway.problems import ProblemError, invalid, not_found
 from services.gateway.resource import Report, ReportList, Status
 from services.gateway.story import Story
-from services.runtime.object_store import ObjectStore
+from services.runtime.object_store import ObjectStore, ObjectStoreError
 
 _STATUS = {
     Execution.WORKFLOW_EXECUTION_STATUS_COMPLETED: Status.COMPLETED,
@@ -36,6 +37,8 @@ _QUERY = {
     Status.FAILED: "ExecutionStatus IN ('Failed', 'Terminated', 'TimedOut')",
 }
 _OF_OUR_TYPE = "WorkflowType = 'GenerateReportWorkflow'"
+
+_CHECKSUM_BYTES = 6
 
 _FIRST_WORKFLOW_TASK_EVENTS = 4
 """Started, and a workflow task scheduled, started, completed: until then no step has been scheduled."""
@@ -71,13 +74,30 @@ class Reports:
         Raises:
             ProblemError: 404, or 503 when Temporal or the store is away.
         """
-        run = await self.run(report_id)
-        if run is not None:
-            return self.report(report_id, run)
-        finished = await kept.read(self.store, report_id)
-        if finished is None:
+        found = await self.find(report_id)
+        if found is None:
             raise not_found(report_id)
-        return finished.report(report_id)
+        return self.show(report_id, found)
+
+    async def find(self, report_id: str) -> Run | KeptReport | None:
+        """Return what is known of a report, `None` for one that does not exist or was deleted.
+
+        Temporal takes up to half a minute to delete an execution, so a completed one without files counts as deleted.
+        """
+        run = await self.run(report_id)
+        if run is not None and run.story.status is not Status.COMPLETED:
+            return run
+        try:
+            finished = await kept.read(self.store, report_id)
+        except (ObjectStoreError, ProblemError):
+            if run is None:
+                raise
+            return run  # the store is away, but Temporal knows enough to answer
+        return finished and (run or finished)
+
+    def show(self, report_id: str, found: Run | KeptReport) -> Report:
+        """Return what was found as the API shows it."""
+        return self.report(report_id, found) if isinstance(found, Run) else found.report()
 
     async def run(self, report_id: str) -> Run | None:
         """Return the newest run of a report, `None` when Temporal does not know it (any more)."""
@@ -88,9 +108,7 @@ class Reports:
                 description = await handle.describe(rpc_timeout=bounds.RPC_TIMEOUT)
                 pinned = self.client.get_workflow_handle(report_id, run_id=description.run_id)
                 history = await pinned.fetch_history(rpc_timeout=bounds.RPC_TIMEOUT)
-        except RPCError as error:
-            if not bounds.is_missing(error):
-                raise
+        except bounds.MissingError:
             return None
         told = await story.read(history.events, converter)
         step = await pending.step(description.raw_description.pending_activities, converter)
@@ -144,15 +162,10 @@ class Reports:
             next_page_token=_decode_cursor(cursor, status),
             rpc_timeout=bounds.RPC_TIMEOUT,
         )
-        try:
-            async with bounds.temporal():
-                await page.fetch_next_page()
-                found = [entry for entry in page.current_page or () if ids.is_workflow_id(entry.id)]
-                runs = await asyncio.gather(*(self._listed(entry) for entry in found))
-        except RPCError as error:
-            if error.status is RPCStatusCode.INVALID_ARGUMENT and cursor is not None:
-                raise invalid("cursor", "it is not one that this list gave out; start again without it") from error
-            raise
+        async with bounds.temporal():
+            await page.fetch_next_page()
+            found = [entry for entry in page.current_page or () if ids.is_workflow_id(entry.id)]
+            runs = await asyncio.gather(*(self._listed(entry) for entry in found))
         reports = [self.report(entry.id, run) for entry, run in zip(found, runs, strict=True) if run is not None]
         token = page.next_page_token
         return ReportList(
@@ -173,10 +186,9 @@ class Reports:
         if info.status == Execution.WORKFLOW_EXECUTION_STATUS_COMPLETED:
             return Run(entry.run_id, await self._outline(info), None)
         try:
-            description = await self.client.get_workflow_handle(entry.id).describe(rpc_timeout=bounds.RPC_TIMEOUT)
-        except RPCError as error:
-            if not bounds.is_missing(error):
-                raise
+            async with bounds.temporal():
+                description = await self.client.get_workflow_handle(entry.id).describe(rpc_timeout=bounds.RPC_TIMEOUT)
+        except bounds.MissingError:
             return None  # deleted since
         if description.run_id != entry.run_id:
             return None
@@ -214,16 +226,26 @@ class Reports:
 
 
 def _encode_cursor(token: bytes, status: Status | None) -> str:
-    return base64.urlsafe_b64encode(f"{status or ''}:".encode() + token).decode()
+    content = f"{status or ''}:".encode() + token
+    return base64.urlsafe_b64encode(_checksum(content) + content).decode()
 
 
 def _decode_cursor(cursor: str | None, status: Status | None) -> bytes | None:
     if cursor is None:
         return None
     try:
-        of_status, _, token = base64.b64decode(cursor, altchars=b"-_", validate=True).partition(b":")
-    except (binascii.Error, ValueError) as error:
-        raise invalid("cursor", "it is not one that this list gave out; start again without it") from error
-    if of_status.decode(errors="replace") != (status or "") or not token:
+        raw = base64.b64decode(cursor, altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    checksum, content = raw[:_CHECKSUM_BYTES], raw[_CHECKSUM_BYTES:]
+    if not content or checksum != _checksum(content):
+        raise invalid("cursor", "it is not one that this list gave out; start again without it")
+    of_status, _, token = content.partition(b":")
+    if of_status.decode() != (status or ""):
         raise invalid("cursor", "it belongs to a list with another status; start again without it")
     return token
+
+
+def _checksum(content: bytes) -> bytes:
+    """Tell a torn or made-up cursor: Temporal answers one as if it were itself out of order, and the SDK retries."""
+    return hashlib.sha256(content).digest()[:_CHECKSUM_BYTES]
