@@ -1,9 +1,9 @@
 {{- /*
 What each component is. What can be set about it stands in values.yaml.
 
-grace: seconds from SIGTERM to SIGKILL. The LLM worker finishes the calls in flight, so its own follows from the longest
-allowed call; a PDF that is cut off is simply made again, so its worker has what most documents need; the gateway has
-time to be taken out of the Service and to end its requests.
+grace: seconds from SIGTERM to SIGKILL, longer than what the service itself takes at most. The LLM worker finishes the
+calls in flight, so its own follows from the longest allowed call (it drains for 30 s more than that); the PDF worker
+drains for 150 s; the gateway ends its requests within 20 s, after the 5 s of its preStop hook.
 */ -}}
 {{- define "tardigrade.components" -}}
 gateway:
@@ -30,7 +30,7 @@ pdfWorker:
   objectStore: true
   queue: tardigrade-pdf
   queueType: activity
-  grace: 120
+  grace: 180
 {{- if .Values.simulator.enabled }}
 simulator:
   name: simulator
@@ -131,9 +131,7 @@ LLM_MAX_COST_USD: {{ $v.llm.maxCostUsd | quote }}
 LLM_MAX_TOKENS: {{ $v.llm.maxTokens | int | quote }}
 {{- end }}
 {{- else if eq .key "pdfWorker" }}
-{{- if not (kindIs "invalid" $v.pdf.concurrency) }}
 PDF_CONCURRENCY: {{ $v.pdf.concurrency | int | quote }}
-{{- end }}
 {{- end }}
 {{- end -}}
 
