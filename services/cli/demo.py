@@ -13,9 +13,6 @@ from services.cli.exits import CommandError, Exit
 from services.cli.stack import LocalStack
 from services.contracts.reports import DEFAULT_PROMPT
 
-SIMULATOR_PACE = ("--ttft", "0.3", "--tokens-per-second", "400")
-"""Fast for a model, slow enough to see it stream."""
-
 
 def run(state_dir: Path) -> Exit:
     """Start the local stack, make one report of `PROMPT`, say where it is and what it cost, and stop the stack.
@@ -34,7 +31,11 @@ def run(state_dir: Path) -> Exit:
     prompt = os.environ.get("PROMPT") or DEFAULT_PROMPT
     with local.told(state_dir):
         stack = LocalStack(
-            state_dir, simulator=model.simulated, simulator_options=SIMULATOR_PACE, llm_env=model.env, web_ui=False
+            state_dir,
+            simulator=model.simulated,
+            simulator_options=provider.SIMULATOR_PACE,
+            llm_env=model.env,
+            web_ui=False,
         )
         console.print(Text.assemble(("Prompt: ", "bold"), show.plain(prompt)), soft_wrap=True)
         console.print(Text.assemble(("Model:  ", "bold"), model.label), soft_wrap=True)
@@ -56,7 +57,7 @@ def run(state_dir: Path) -> Exit:
     if not pdf.read_bytes().startswith(b"%PDF-"):
         raise CommandError(f"{pdf} is no PDF", "It does not begin as one.", f"Look into {stack.state_dir}/logs.")
     console.print(Text.assemble(("Done ", "bold green"), f"after {time.monotonic() - begun:.1f} s.\n"))
-    show.out(f"PDF:   {pdf} ({report['pages']} pages, {report['size']:,} bytes)")
+    show.out(f"PDF:   {pdf} ({show.count(report['pages'], 'page')}, {report['size']:,} bytes)")
     show.out(f"Cost:  {show.money(report['spend'], simulated=model.simulated)}")
     show.out("Look:  make local  (it opens the same state), then in Temporal's web UI")
     show.out(f"       http://127.0.0.1:8233/namespaces/default/workflows/{report['id']}")

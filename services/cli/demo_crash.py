@@ -16,8 +16,8 @@ from rich.table import Table
 
 from services.cli import local, plain_script, show
 from services.cli.client import CLOSED, Gateway, Report
-from services.cli.demo import SIMULATOR_PACE
 from services.cli.exits import CommandError, Exit
+from services.cli.provider import SIMULATOR_PACE
 from services.cli.stack import LocalStack
 
 # Enough for a killed worker to be missed (heartbeat timeout 10 s) and for the longest wait between retries (30 s).

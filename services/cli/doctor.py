@@ -69,7 +69,7 @@ def print_findings(findings: list[Finding]) -> None:
     console = Console(highlight=False)
     for finding in findings:
         mark = ("ok    ", "green") if finding.ok else ("FAILED", "bold red")
-        console.print(Text.assemble(mark, f"  {finding.name + ':':26}", show.plain(finding.text)), soft_wrap=True)
+        console.print(Text.assemble(mark, f"  {finding.name + ':':34}", show.plain(finding.text)), soft_wrap=True)
         if not finding.ok and finding.remedy:
             console.print(Text(f"        do: {finding.remedy}"), soft_wrap=True)
 
@@ -131,7 +131,7 @@ async def _namespace(client: "Client") -> Finding:
         remedy = f"Make it: temporal operator namespace create -n {client.namespace}; or set TEMPORAL_NAMESPACE."
         return Finding(name, False, _first_line(error), remedy)
     days = answer.config.workflow_execution_retention_ttl.ToTimedelta() / timedelta(days=1)
-    return Finding(name, True, f"keeps finished workflows for {days:g} days")
+    return Finding(name, True, f"keeps finished workflows for {days:g} d")
 
 
 def _pollers_of(queue: str) -> "Callable[[Client], Awaitable[Finding]]":

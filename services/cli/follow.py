@@ -41,9 +41,9 @@ class _Progress:
         report = self.report
         parts = [str(_STAGES.get(report["stage"], report["stage"]))]
         if report.get("tokens_so_far") and report["stage"] == "research":
-            parts.append(f"{report['tokens_so_far']:,} tokens")
+            parts.append(show.count(report["tokens_so_far"], "token"))
         if report.get("pages_so_far") and report["stage"] == "pdf":
-            parts.append(f"{report['pages_so_far']} pages")
+            parts.append(show.count(report["pages_so_far"], "page"))
         if report.get("attempt", 1) > 1:
             parts.append(f"attempt {report['attempt']}")
         if (report.get("spend") or {}).get("calls"):
@@ -56,7 +56,8 @@ class _Progress:
         failure = self.report.get("last_failure")
         if not failure or self.report["status"] in EXIT_CODES:
             return None
-        return Text(show.plain(f"  last failure: {failure['type']}: {failure['message']}"), style="yellow")
+        text = show.plain(f"last failure: {failure['type']}: {failure['message']}")
+        return Text(f"  {text}", style="yellow", no_wrap=True, overflow="ellipsis")
 
     def __rich__(self) -> Group:
         lines = [Text.assemble(("✓ ", "green"), f"{_STAGES[stage]}  {took:.1f} s") for stage, took in self._passed]
@@ -108,7 +109,7 @@ def ended(report: Report, *, quiet: bool = False) -> Exit:
     if not quiet:
         match report["status"]:
             case "completed":
-                text = f"{report['pages']} pages, {show.money(report.get('spend'))}"
+                text = f"{show.count(report['pages'], 'page')}, {show.money(report.get('spend'))}"
                 console.print(Text.assemble(("completed ", "bold green"), text), soft_wrap=True)
             case "failed":
                 failure = report.get("error") or {"type": "unknown", "message": "no reason was recorded"}

@@ -15,7 +15,7 @@ from rich.text import Text
 from services.cli import provider, show
 from services.cli.exits import CommandError, Exit
 from services.cli.ports import is_free
-from services.cli.process import LocalProcess, ProcessNotReadyError
+from services.cli.process import ProcessNotReadyError
 from services.cli.programs import MissingProgramError
 from services.cli.stack import LocalStack, StackInUseError
 
@@ -48,6 +48,7 @@ def run(state_dir: Path, ports: Mapping[str, int | None]) -> None:
         stack = LocalStack(
             state_dir,
             simulator=model.simulated,
+            simulator_options=provider.SIMULATOR_PACE,
             llm_env=model.env,
             gateway_port=chosen["gateway"],
             temporal_port=chosen["temporal"],
@@ -108,7 +109,7 @@ def _port(name: str, wanted: int | None) -> int | None:
 
 def _print_addresses(stack: LocalStack) -> None:
     addresses = {
-        "API and web page": stack.gateway_url,
+        "API": stack.gateway_url,
         "Temporal's web UI": stack.temporal_ui_url,
         "Temporal": stack.temporal_address,
         "Object store": stack.s3_endpoint,
@@ -141,20 +142,17 @@ def _supervise(stack: LocalStack, console: Console) -> None:
         for process in stack.processes:
             if process.running:
                 continue
-            life = time.monotonic() - born[process.name]
+            how, life = _how(process.exit_code), time.monotonic() - born[process.name]
             if life < _SHORTEST_LIFE_SECONDS:
-                raise process.not_ready(f"ended {_how(process)} {life:.0f} s after its start")
+                raise process.not_ready(f"ended {how} {life:.0f} s after its start")
             process.start()
             born[process.name] = time.monotonic()
-            console.print(f"{process.name} ended {_how(process)}; started again, now process {process.pid}")
+            console.print(f"{process.name} ended {how}; started again, now process {process.pid}")
         time.sleep(0.2)
 
 
-def _how(process: LocalProcess) -> str:
-    code = process.exit_code
-    if code is None:
-        return "just now"
-    return f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+def _how(code: int | None) -> str:
+    return f"by {signal.Signals(-code).name}" if code is not None and code < 0 else f"with exit code {code}"
 
 
 def _write_env(path: Path, stack: LocalStack) -> None:

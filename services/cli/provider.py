@@ -6,6 +6,9 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+SIMULATOR_PACE = ("--ttft", "0.3", "--tokens-per-second", "400")
+"""Fast for a model, slow enough to see it stream."""
+
 
 @dataclass(frozen=True)
 class Provider:

@@ -60,6 +60,11 @@ def money(spend: dict[str, Any] | None, *, simulated: bool = False) -> str:
     return f"{tokens}, price unknown" if spend.get("cost_usd") is None else f"${spend['cost_usd']:.4f} ({tokens})"
 
 
+def count(number: int, thing: str) -> str:
+    """Return `1 page` or `2 pages`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def local_time(stamp: str | None) -> str:
     """Return an RFC 3339 time in the reader's own time zone, to the second."""
     if not stamp:
@@ -78,8 +83,8 @@ def reports(page: list[Report]) -> None:
             out("\t".join(row))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("ID", "STATUS", "STAGE", "CREATED"):
-        table.add_column(name, no_wrap=True)
+    for number, name in enumerate(("ID", "STATUS", "STAGE", "CREATED")):
+        table.add_column(name, no_wrap=True, min_width=max(len(row[number]) for row in rows))
     table.add_column("TITLE", no_wrap=True, overflow="ellipsis", ratio=1)
     for report_id, status, *rest in rows:
         table.add_row(report_id, Text(status, style=_COLOURS.get(status, "")), *(Text(cell) for cell in rest))
