@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -39,7 +39,7 @@ class S3Credentials:
     """The key pair of the local object store; any other is refused, as by a real one."""
 
     access_key: str
-    secret_key: str
+    secret_key: str = field(repr=False)
 
     @classmethod
     def of(cls, config: Path) -> Self:
