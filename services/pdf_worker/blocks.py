@@ -30,7 +30,7 @@ GAPS = {"heading": 0.0, "paragraph": 7.0, "bullet_list": 7.0, "ordered_list": 7.
 """Space in points that a block wants around it; between two blocks stands the larger wish."""
 
 LIST_INDENT = 18.0
-BULLETS = "\u2022\u25e6\u25aa"
+BULLETS = "\u2022\u25e6\u2013"
 
 
 @dataclass
@@ -172,7 +172,8 @@ class Blocks:
             if name:
                 own[0].names = (*own[0].names, f"source-{name}")
             if index:
-                items.append(space(2.5 if tight else 6.0, column.panels))
+                simple = tight and len(node.children[index - 1].children) <= 1
+                items.append(space(2.5 if simple else 6.0, column.panels))
             items.extend(own)
         return items
 
@@ -228,6 +229,8 @@ class Blocks:
                 heading = self.paragraph(child.inline, title)
                 for item in heading:
                     item.keep = True
+                    if right and isinstance(item.parts[0].thing, Line):
+                        item.parts[0].thing.indent = title.width - item.parts[0].thing.width
                 items += [*heading, Item(2.0, panels=panels, keep=True)]
         items += self.blocks([child for child in node.children if child.kind != "alert_title"], inner)
         return [*items, Item(9.0, panels=panels, stick=True)]

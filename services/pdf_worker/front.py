@@ -22,6 +22,9 @@ TITLE_SIZES = ((60, 26.0), (120, 22.0), (100_000, 18.0))
 DEEPEST = 3
 """Levels of headings in the table of contents."""
 
+MOST_ENTRIES = 90
+"""About two pages; a longer table of contents leaves out its deepest levels."""
+
 
 @dataclass(frozen=True)
 class _Bar:
@@ -59,17 +62,26 @@ def title_items(title: Sequence[Span], subtitle: str, facts: Sequence[str], colu
     bar = 44.0
     items = [Item(13.0, [Part(column.x + (column.width - bar if right else 0.0), 0.0, _Bar(bar, 3.0, ACCENT), column.element)])]
     big = [replace(span, style=replace(span.style, size=size, font=span.style.font._replace(bold=True), color=INK, rise=0.0)) for span in title]
-    items += _lines(big, column, Element("Title" if False else "H1", column.element), language, 1.22)
+    items += _lines(big, column, Element("H1", column.element), language, 1.22)
     if subtitle:
         items.append(space(5.0))
         items += _lines([Span(subtitle, Style(Font(), 12.0, MUTED))], column, Element("P", column.element), language, 1.4)
     known = [fact for fact in facts if fact]
     if known:
         items.append(space(8.0))
-        items += _lines([Span("  \u00b7  ".join(known), Style(Font(), 8.8, MUTED))], column, Element("P", column.element), language, 1.5)
+        own = _lines([Span("  \u00b7  ".join(known), Style(Font(), 8.8, MUTED))], column, Element("P", column.element), language, 1.5)
+        items += _to_right(own, column) if right else own
     items.append(Item(22.0, [Part(column.x, 10.0, _Bar(column.width, 0.6, RULE), column.element)]))
     for item in items:
         item.keep = True
+    return items
+
+
+def _to_right(items: list[Item], column: Column) -> list[Item]:
+    for item in items:
+        for part in item.parts:
+            if isinstance(part.thing, Line):
+                part.thing.indent = column.width - part.thing.width
     return items
 
 
@@ -125,9 +137,11 @@ def contents_items(headings: Sequence[Heading], pages: Mapping[str, int], column
     items = [*title, space(6.0)]
     for item in items:
         item.keep = True
+    depths = (depth for depth in range(DEEPEST, 0, -1) if sum(heading.level - top < depth for heading in headings) <= MOST_ENTRIES)
+    deepest = next(depths, 1)
     for heading in headings:
         level = heading.level - top
-        if level >= DEEPEST:
+        if level >= deepest:
             continue
         style = Style(Font(bold=level == 0), 9.6 if level == 0 else 9.2, INK if level == 0 else MUTED, link=f"#{heading.name}")
         inner = column.indented(14.0 * level)

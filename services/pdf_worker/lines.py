@@ -149,6 +149,14 @@ def _atoms(spans: Sequence[Span], language: str, preserve: bool) -> Iterator[Ato
             yield last
 
 
+def _bound(atoms: list[Atom]) -> list[Atom]:
+    """Bind a superscript citation to the word before it, over the space that many writers put between them."""
+    for word, gap, raised in zip(atoms, atoms[1:], atoms[2:], strict=False):
+        if raised.style.rise and gap.space and gap.text != "\n" and not word.space:
+            gap.space = gap.breaks = word.breaks = False
+    return atoms
+
+
 _THAI_OR_CJK = re.compile(f"[{_CJK}{_THAI}]")
 
 
@@ -219,7 +227,7 @@ def break_lines(
         current, used, limit = [], 0.0, width - hang
 
     pending: list[Atom] = []
-    for atom in _atoms(spans, language, preserve):
+    for atom in _bound(list(_atoms(spans, language, preserve))):
         if atom.text == "\n" and atom.space:
             current.extend(pending)
             used += sum(one.width for one in pending)
@@ -343,7 +351,7 @@ def _force(word: list[Atom], room: float, language: str, *, at_least_one: bool) 
 
 def _clusters(atom: Atom) -> Iterator[tuple[int, float]]:
     """Each cluster in logical order: (number of characters, width in points)."""
-    for piece in sorted(atom.pieces, key=lambda piece: piece.level % 2 * 0):
+    for piece in atom.pieces:
         glyphs = piece.glyphs if piece.level % 2 == 0 else piece.glyphs[::-1]
         length, width = 0, 0.0
         for glyph in glyphs:

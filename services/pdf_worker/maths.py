@@ -18,6 +18,7 @@ LONGEST = 4_000
 """Characters of one formula. ziamath is recursive; a longer one is set as text."""
 
 DRAWN_AT = 10.0
+SIDE = 0.5
 _PATH = re.compile(r"([MLQCZHVmlqczhv])|(-?(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?)")
 
 
@@ -44,8 +45,8 @@ class Formula:
 
     @property
     def width(self) -> float:
-        """Advance width."""
-        return self.shape.width * self.scale
+        """Advance width: the ink, and between words a hair's breadth at both sides."""
+        return (self.shape.width + (0.0 if self.display else 2 * SIDE)) * self.scale
 
     @property
     def ascent(self) -> float:
@@ -60,6 +61,7 @@ class Formula:
     def draw(self, pen: "Pen", x: float, y: float, element: Element) -> None:
         """Draw with the baseline at y; displayed formulas with their top at y."""
         base = y + self.ascent if self.display else y
+        x += 0.0 if self.display else SIDE * self.scale
         figure = Element("Formula", element, alt=self.source)
         place = f"{self.scale:.4f} 0 0 {self.scale:.4f} {x:.2f} {pen.height - base:.2f} cm"
         pen.literal(f"q {self.color} rg {place}\n{self.shape.ops}\nQ", figure)

@@ -225,22 +225,22 @@ def _row(row: list[_Cell], edges: list[float], widths: list[float], total: float
 
 
 def _slices(cells: list[list[Line]], height: float) -> list[tuple[list[list[Line]], float]]:
-    """Cut a tall row into strips of whole lines."""
+    """Cut a tall row into strips of whole lines: two lines of its tallest cell, and what fits beside them of the others."""
     if height <= TALL:
         return [(cells, height)]
-    taken = [0] * len(cells)
+    waiting = [list(reversed(lines)) for lines in cells]
     slices = []
-    while any(index < len(lines) for index, lines in zip(taken, cells, strict=True)):
-        strip: list[list[Line]] = []
-        tallest = 0.0
-        for number, lines in enumerate(cells):
-            own: list[Line] = []
-            used = 0.0
-            while taken[number] < len(lines) and (not own or used + lines[taken[number]].height <= TALL / 4):
-                own.append(lines[taken[number]])
-                used += own[-1].height
-                taken[number] += 1
-            strip.append(own)
-            tallest = max(tallest, used)
-        slices.append((strip, tallest))
+    while any(waiting):
+        heights = [sum(line.height for line in lines) for lines in waiting]
+        tallest = heights.index(max(heights))
+        strip: list[list[Line]] = [[] for _ in cells]
+        for _ in range(min(2, len(waiting[tallest]))):
+            strip[tallest].append(waiting[tallest].pop())
+        room = sum(line.height for line in strip[tallest])
+        for own, lines in zip(strip, waiting, strict=True):
+            used = sum(line.height for line in own)
+            while lines and used + lines[-1].height <= room + 0.01:
+                used += lines[-1].height
+                own.append(lines.pop())
+        slices.append((strip, room))
     return slices
