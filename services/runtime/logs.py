@@ -46,10 +46,13 @@ def configure(service: str, level: str, form: LogFormat) -> None:
         structlog.processors.EventRenamer("message"),
     ]
     if readable:
-        render: list[Processor] = [structlog.dev.ConsoleRenderer(event_key="message")]
+        plain = structlog.dev.plain_traceback  # rich's shows local variables, too
+        render: list[Processor] = [structlog.dev.ConsoleRenderer(event_key="message", exception_formatter=plain)]
     else:
         shared.append(lambda _logger, _method, event: {"service": service, **event})
-        render = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        # Without the frames' local variables, which structlog adds by default: prompts are among them, and keys may be.
+        tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        render = [structlog.processors.ExceptionRenderer(tracebacks), structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
