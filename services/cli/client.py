@@ -49,10 +49,6 @@ class Gateway:
                 "The gateway's address is wrong", str(error), "Give one such as http://127.0.0.1:8080.", Exit.USAGE
             ) from error
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
-
     def create(self, body: dict[str, Any], key: str) -> Report:
         """Ask for a report. The same key and body again return the same report."""
         return self._json("POST", "/v1/reports", json=body, headers={"Idempotency-Key": key})

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.metadata
+import logging
 import os
 import platform
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
+import structlog
 from dotenv import dotenv_values
 from rich.text import Text
 
@@ -52,6 +54,7 @@ def run(url: str | None, state_dir: Path) -> list[Finding]:
         url: The gateway; `None`: that of the local stack, or the usual one.
         state_dir: Of a local stack, if there is one.
     """
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))  # the findings say it
     local = {name: value for name, value in dotenv_values(state_dir / ENV_FILE).items() if value}
     for name, value in local.items():
         if name not in ("LLM_API_KEY", "TARDIGRADE_URL"):

@@ -62,9 +62,11 @@ def create(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Ask for a report; prints its id, or with -o where the file is (and waits for it)."""
-    from services.cli import follow, show
+    from services.cli import follow, save, show
     from services.cli.client import Gateway
 
+    if output is not None:
+        save.refuse_overwriting(output, force=force)  # before the report is paid for, not after
     body: dict[str, Any] = {
         "prompt": _prompt(prompt),
         "model": model,
@@ -98,7 +100,6 @@ def create(
         _save(gateway, report_id, "pdf", output, force=force, say=not json)
     if json:
         show.out_json(report)
-    gateway.close()
     raise typer.Exit(code)
 
 

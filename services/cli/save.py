@@ -29,6 +29,18 @@ def offered_name(disposition: str | None, kind: str) -> str:
     return f"{stem or 'report'}{suffix}"
 
 
+def refuse_overwriting(path: Path, *, force: bool) -> None:
+    """Do nothing if the file may be written.
+
+    Raises:
+        CommandError: It is there already, and nobody said that it may be lost.
+    """
+    if path.is_file() and not force:
+        raise CommandError(
+            f"{path} was not written", "There is a file of this name.", "Give another with -o, or --force.", Exit.USAGE
+        )
+
+
 def save(gateway: Gateway, report_id: str, kind: str, target: Path | None, *, force: bool) -> Path:
     """Download a finished report's file and return where it is.
 
@@ -45,13 +57,7 @@ def save(gateway: Gateway, report_id: str, kind: str, target: Path | None, *, fo
     with gateway.download(report_id, kind) as answer:
         folder = target or Path()
         path = folder / offered_name(answer.headers.get("content-disposition"), kind) if folder.is_dir() else folder
-        if path.exists() and not force:
-            raise CommandError(
-                f"{path} was not written",
-                "There is a file of this name.",
-                "Give another with -o, or --force.",
-                Exit.USAGE,
-            )
+        refuse_overwriting(path, force=force)
         part = path.with_name(f"{path.name}.part")
         try:
             with part.open("wb") as file:

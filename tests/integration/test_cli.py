@@ -63,6 +63,8 @@ def test_a_file_that_is_there_is_not_overwritten(stack: LocalStack, tmp_path: Pa
 
     refused = run(stack, "report", "download", report_id, "-o", "mine.pdf", cwd=tmp_path)
     assert refused.returncode == 2
+    before_paying = run(stack, "report", "create", "Why do cats knead?", "-o", "mine.pdf", cwd=tmp_path)
+    assert (before_paying.returncode, before_paying.stdout) == (2, "")
     assert mine.read_text() == "mine"
 
     assert run(stack, "report", "download", report_id, "-o", "mine.pdf", "--force", cwd=tmp_path).returncode == 0
