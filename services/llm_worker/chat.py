@@ -86,7 +86,7 @@ def _in_stream(error: object) -> CallError:
     message = error.get("message", "") if isinstance(error, Mapping) else str(error)
     return CallError(
         ErrorType.PROVIDER_ERROR,
-        f"The provider broke its answer off with an error: {str(message)[:300]}. The call is tried again.",
+        f"The provider broke its answer off with an error: {str(message)[:300]} The call is tried again.",
         permanent=False,
         billed=True,
     )

@@ -30,6 +30,7 @@ class CallError(Exception):
         permanent: Another attempt would not help.
         billed: The provider may have billed the request.
         retry_after: The earliest time that another attempt makes sense, where the provider said.
+        resumable: What arrived may be continued; false where the answer itself came to a bad end.
     """
 
     def __init__(
@@ -40,12 +41,14 @@ class CallError(Exception):
         permanent: bool,
         billed: bool,
         retry_after: timedelta | None = None,
+        resumable: bool = True,
     ) -> None:
         super().__init__(message)
         self.error_type = error_type
         self.permanent = permanent
         self.billed = billed
         self.retry_after = retry_after
+        self.resumable = resumable
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,8 @@ def classify(
         secrets: Strings that must not stand in the message, such as the API key.
     """
     verdict = _verdict(error)
-    message = redact(" ".join(str(error).split())[:_MAX_MESSAGE], secrets)
+    said = str(error).partition("Traceback (most recent call last)")[0]  # litellm appends its own to some
+    message = redact(" ".join(said.split())[:_MAX_MESSAGE], secrets)
     return CallError(
         verdict.error_type,
         f"{verdict.advice} The provider said: {message}",
@@ -153,6 +157,12 @@ def classify(
         billed=streaming or (verdict.error_type in _MAYBE_BILLED and not _never_sent(cause or error)),
         retry_after=None if verdict.permanent else retry_after(_headers(error)),
     )
+
+
+def unknown_provider(error: Exception) -> CallError:
+    """Return the verdict on a model's name in which litellm finds no provider."""
+    verdict = TABLE["LiteLLMUnknownProvider"]
+    return CallError(verdict.error_type, f"{verdict.advice} {str(error)[:200]}", permanent=True, billed=False)
 
 
 def _verdict(error: Exception) -> Verdict:

@@ -239,12 +239,13 @@ class Ledger:
             await self._stream(key, held, provider)
         except ResumeRefusedError:
             register.attempt.billed = False
-            register.forget_text()
-            await self._let_go(key, held, provider, caller, AttemptState.FAILED, "resume-refused")
+            await self._let_go(key, held, provider, caller, AttemptState.FAILED, "resume-refused", forget=True)
             raise
         except CallError as error:
             register.attempt.billed &= error.billed
-            await self._let_go(key, held, provider, caller, AttemptState.FAILED, error.error_type)
+            await self._let_go(
+                key, held, provider, caller, AttemptState.FAILED, error.error_type, forget=not error.resumable
+            )
             raise
         except asyncio.CancelledError:
             await self._let_go(key, held, provider, caller, AttemptState.CANCELLED, "")
@@ -322,11 +323,21 @@ class Ledger:
                 held.etag = stored.etag
 
     async def _let_go(
-        self, key: str, held: _Held, provider: Provider, caller: Caller, state: AttemptState, error: str
+        self,
+        key: str,
+        held: _Held,
+        provider: Provider,
+        caller: Caller,
+        state: AttemptState,
+        error: str,
+        *,
+        forget: bool = False,
     ) -> None:
         """Close the attempt and free the register, so that the next attempt need not wait for the lease to end."""
         usage = provider.estimate(held.register)
         held.register.close(state, usage, provider.price(usage), error)
+        if forget:
+            held.register.forget_text()
         held.register.owner = ""
         caller.booked(held.register.attempt)
         # If this write fails the lease ends by itself. A cancelled call still makes it; the store's timeouts bound it.

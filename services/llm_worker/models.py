@@ -15,7 +15,7 @@ from services.contracts.errors import ErrorType
 from services.contracts.llm import LLMCallInput, Usage
 from services.llm_worker import capabilities, chat, prices, responses
 from services.llm_worker.capabilities import Kind
-from services.llm_worker.errors import CallError, classify
+from services.llm_worker.errors import CallError, classify, unknown_provider
 from services.llm_worker.provider import Piece, Resume, ResumeRefusedError
 from services.llm_worker.register import Register
 from services.llm_worker.settings import LLMSettings
@@ -62,8 +62,8 @@ class ModelProvider:
             model, provider, key, base = litellm.get_llm_provider(
                 self.name, api_base=settings.llm_api_base or None, api_key=models.key or None
             )
-        except Exception as error:  # noqa: BLE001  litellm raises whatever it likes; the table knows or says retryable
-            raise self._verdict(error, streaming=False) from None
+        except litellm.exceptions.BadRequestError as error:
+            raise unknown_provider(error) from None
         self._model: str = model
         self._provider: str = provider
         self._key: str = key or models.key
@@ -179,9 +179,7 @@ class ModelProvider:
         """Let litellm name the error, as it knows each provider's words, and look its verdict up."""
         named = error
         try:
-            litellm.exception_type(
-                model=self.name, original_exception=error, custom_llm_provider=getattr(self, "_provider", "openai")
-            )
+            litellm.exception_type(model=self.name, original_exception=error, custom_llm_provider=self._provider)
         except Exception as translated:  # noqa: BLE001  raising the translation is how litellm returns it
             named = translated
         return classify(named, cause=error, streaming=streaming, secrets=(self._models.key,))
@@ -206,6 +204,7 @@ def _check_end(finish: str, *, has_text: bool) -> None:
             "The provider's content filter stopped the answer. Rephrase the prompt.",
             permanent=True,
             billed=True,
+            resumable=False,
         )
     if not has_text:
         raise CallError(
@@ -214,4 +213,5 @@ def _check_end(finish: str, *, has_text: bool) -> None:
             "another model, then try again.",
             permanent=True,
             billed=True,
+            resumable=False,
         )

@@ -52,17 +52,20 @@ async def fetch(client: openai.AsyncOpenAI, resume: Resume) -> AsyncGenerator[Pi
         openai.OpenAIError: It failed.
         CallError: The response failed.
     """
+    ended = False
     try:
         stream = await client.responses.retrieve(resume.response_id, stream=True, starting_after=max(resume.cursor, 0))
+        async with stream:
+            async for event in stream:
+                for piece in _pieces(event):
+                    ended = ended or bool(piece.finish_reason)
+                    yield piece
     except openai.NotFoundError as error:
         raise ResumeRefusedError("the provider no longer has this response") from error
     except openai.BadRequestError:
+        pass  # no cursor on this response; the whole of it can still be had
+    if not ended:  # also where the cursor stood behind the last event
         yield await _whole(client, resume.response_id)
-        return
-    async with stream:
-        async for event in stream:
-            for piece in _pieces(event):
-                yield piece
 
 
 async def cancel(client: openai.AsyncOpenAI, response_id: str) -> None:
@@ -120,9 +123,10 @@ def _failed(response: Any) -> CallError:
     message = getattr(detail, "message", "") or "no reason given"
     return CallError(
         ErrorType.PROVIDER_ERROR,
-        f"The provider's background response failed: {message[:300]}. The call is tried again.",
+        f"The provider's background response failed: {message[:300]} The call is tried again.",
         permanent=False,
         billed=True,
+        resumable=False,
     )
 
 
