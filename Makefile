@@ -14,7 +14,9 @@ EXTRAS := orchestrator llm pdf gateway simulator cli
 export LITELLM_LOCAL_MODEL_COST_MAP := True
 # The environment is the project's own, whatever else is active in the caller's shell.
 unexport VIRTUAL_ENV
+# As it was typed: make would take the dollar of "$5" for a variable of its own.
 ifdef PROMPT
+override PROMPT := $(value PROMPT)
 export PROMPT
 endif
 

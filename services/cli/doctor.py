@@ -5,6 +5,7 @@ import importlib.metadata
 import logging
 import os
 import platform
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -211,4 +212,7 @@ def _key(local: dict[str, str]) -> Finding:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+    """Return what an error says; the SDK's carry a dump of its internals, with the message somewhere inside."""
+    text = (str(error).splitlines() or [type(error).__name__])[0]
+    inner = re.search(r'message: "([^"]+)"', text)
+    return f"{text.partition(':')[0]}: {inner[1]}" if inner else text[:300]

@@ -1,6 +1,7 @@
 """The `tardigrade` command."""
 
 import importlib.metadata
+import importlib.util
 import os
 import subprocess
 import sys
@@ -89,6 +90,13 @@ def render(
     title: Annotated[str | None, typer.Option(help="Title on the cover.")] = None,
 ) -> None:
     """Set a Markdown file as a PDF, as the PDF worker would; needs the extra `pdf`."""
+    if importlib.util.find_spec("reportlab") is None:
+        raise CommandError(
+            f"{source} was not rendered",
+            "The PDF worker is not installed.",
+            "pip install 'tardigrade[pdf]'.",
+            Exit.USAGE,
+        )
     argv = [sys.executable, "-m", "services.pdf_worker.render_file", str(source)]
     for name, value in (("-o", output), ("--paper", paper), ("--language", language), ("--title", title)):
         argv += [name, str(value)] if value else []
