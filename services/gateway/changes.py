@@ -80,7 +80,7 @@ class Changes:
         reuse: WorkflowIDReusePolicy = WorkflowIDReusePolicy.REJECT_DUPLICATE,
     ) -> Report:
         title = title_of(request.prompt)
-        async with bounds.temporal(bounds.WRITE_SECONDS):
+        async with bounds.temporal(self._client):
             handle = await self._client.start_workflow(
                 "GenerateReportWorkflow",
                 request,
@@ -90,7 +90,7 @@ class Changes:
                 id_reuse_policy=reuse,
                 memo={"title": title, "body_sha256": sha256, "model": model},
                 static_summary=title.encode()[:_MAX_SUMMARY_BYTES].decode(errors="ignore"),
-                rpc_timeout=bounds.WRITE_RPC_TIMEOUT,
+                rpc_timeout=bounds.RPC_TIMEOUT,
             )
         log.info("report started", workflow_id=report_id, run_id=handle.first_execution_run_id)
         return self._reports.just_started(report_id, handle.first_execution_run_id or "", request, title, model)
@@ -102,7 +102,7 @@ class Changes:
             ProblemError: 404 or 503.
         """
         try:
-            async with bounds.temporal():
+            async with bounds.temporal(self._client):
                 await self._client.get_workflow_handle(report_id).cancel(rpc_timeout=bounds.RPC_TIMEOUT)
         except bounds.MissingError:
             log.debug("nothing to cancel", workflow_id=report_id)
@@ -152,8 +152,8 @@ class Changes:
         keys = await bounds.store(self._keys, report_id)
         if run is None and not keys:
             raise not_found(report_id)
-        await bounds.store(self._store.delete, keys, seconds=bounds.WRITE_SECONDS)
-        async with bounds.temporal(bounds.WRITE_SECONDS):
+        await bounds.store(self._store.delete, keys, seconds=bounds.PATIENCE_SECONDS)
+        async with bounds.temporal(self._client):
             if run is not None:
                 await self._forget(report_id, run.run_id)
             async for entry in self._client.list_workflows(
@@ -174,7 +174,7 @@ class Changes:
         execution = WorkflowExecutionRef(workflow_id=report_id, run_id=run_id)
         request = DeleteWorkflowExecutionRequest(namespace=self._client.namespace, workflow_execution=execution)
         with suppress(bounds.MissingError):
-            async with bounds.temporal():
+            async with bounds.temporal(self._client):
                 await self._client.workflow_service.delete_workflow_execution(
                     request, retry=True, timeout=bounds.RPC_TIMEOUT
                 )

@@ -111,7 +111,7 @@ class Stream:
 
     async def _next(self) -> HistoryEvent | None:
         """Wait for the next event of history, `None` at its end."""
-        async with bounds.temporal(None):
+        async with bounds.translated():
             return await anext(self._history, None)
 
     async def _again(self) -> HistoryEvent | None:
@@ -126,7 +126,7 @@ class Stream:
 
     async def _look(self) -> list[bytes]:
         """Look at the step that is under way."""
-        async with bounds.temporal():
+        async with bounds.temporal(self._reports.client):
             description = await self._handle.describe(rpc_timeout=bounds.RPC_TIMEOUT)
         activities = description.raw_description.pending_activities
         step = await pending.step(activities, self._reports.client.data_converter)

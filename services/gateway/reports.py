@@ -104,7 +104,7 @@ class Reports:
         handle = self.client.get_workflow_handle(report_id)
         converter = self.client.data_converter
         try:
-            async with bounds.temporal():
+            async with bounds.temporal(self.client):
                 description = await handle.describe(rpc_timeout=bounds.RPC_TIMEOUT)
                 pinned = self.client.get_workflow_handle(report_id, run_id=description.run_id)
                 history = await pinned.fetch_history(rpc_timeout=bounds.RPC_TIMEOUT)
@@ -162,7 +162,7 @@ class Reports:
             next_page_token=_decode_cursor(cursor, status),
             rpc_timeout=bounds.RPC_TIMEOUT,
         )
-        async with bounds.temporal():
+        async with bounds.temporal(self.client):
             await page.fetch_next_page()
             found = [entry for entry in page.current_page or () if ids.is_workflow_id(entry.id)]
             runs = await asyncio.gather(*(self._listed(entry) for entry in found))
@@ -186,7 +186,7 @@ class Reports:
         if info.status == Execution.WORKFLOW_EXECUTION_STATUS_COMPLETED:
             return Run(entry.run_id, await self._outline(info), None)
         try:
-            async with bounds.temporal():
+            async with bounds.temporal(self.client):
                 description = await self.client.get_workflow_handle(entry.id).describe(rpc_timeout=bounds.RPC_TIMEOUT)
         except bounds.MissingError:
             return None  # deleted since

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
@@ -22,13 +22,19 @@ NOBODY = "127.0.0.1:1"
 REPORT = "/v1/reports/report-00000000000000000000"
 
 
+@pytest.fixture(scope="module")
+def store() -> Iterator[ObjectStore]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TEMPORAL_ADDRESS", NOBODY)
+        environment.setenv("AWS_ENDPOINT_URL_S3", f"http://{NOBODY}")
+        environment.setenv("AWS_ACCESS_KEY_ID", "key")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        yield ObjectStore(ObjectStoreSettings())
+
+
 @pytest.fixture
-async def app(monkeypatch: pytest.MonkeyPatch) -> FastAPI:
-    monkeypatch.setenv("TEMPORAL_ADDRESS", NOBODY)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://{NOBODY}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    return create_app(await temporal.connect(lazy=True), ObjectStore(ObjectStoreSettings()), stop=asyncio.Event())
+async def app(store: ObjectStore) -> FastAPI:
+    return create_app(await temporal.connect(lazy=True), store, stop=asyncio.Event())
 
 
 @pytest.fixture
