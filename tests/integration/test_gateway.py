@@ -160,7 +160,9 @@ async def test_a_failed_report_says_why_and_is_retried(service: Service) -> None
 
         fakes.mended.set()
         retries = [service.api.post(f"/v1/reports/{report_id}/retry", json={"model": "x/other"}) for _ in range(5)]
-        assert {answer.status_code for answer in await asyncio.gather(*retries)} == {202}
+        statuses = [answer.status_code for answer in await asyncio.gather(*retries)]
+        assert 202 in statuses
+        assert set(statuses) <= {202, 409}, "a late one finds the report running"
         done = await service.ended(report_id)
         assert (done["status"], done["model"], done["prompt"]) == ("completed", "x/other", "wrong key")
         assert len(fakes.calls) == 2
