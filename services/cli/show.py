@@ -75,14 +75,14 @@ def local_time(stamp: str | None) -> str:
 def reports(page: list[Report]) -> None:
     """Write a list: a table on a terminal, tab-separated lines elsewhere."""
     rows = [
-        (report["id"], report["status"], report["stage"], local_time(report["created_at"]), plain(report["title"]))
+        (report["id"], report["status"], report["stage"], local_time(report["created_at"])[:16], plain(report["title"]))
         for report in page
     ]
     if not sys.stdout.isatty():
         for row in rows:
             out("\t".join(row))
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     for number, name in enumerate(("ID", "STATUS", "STAGE", "CREATED")):
         table.add_column(name, no_wrap=True, min_width=max(len(row[number]) for row in rows))
     table.add_column("TITLE", no_wrap=True, overflow="ellipsis", ratio=1)
