@@ -65,6 +65,7 @@ class Pictures:
     held: Mapping[str, bytes]
     limits: Limits
     fallbacks: list[str] = field(default_factory=list)
+    _opened: dict[str, Image.Image | None] = field(default_factory=dict)
 
     def items(self, tokens: Sequence[Token], column: Column) -> list[Item] | None:
         """Set a paragraph of pictures alone; `None` when it has anything else, or a picture that is not held."""
@@ -102,6 +103,11 @@ class Pictures:
 
     def _open(self, token: Token) -> Image.Image | None:
         address = str(token.attrs.get("src", ""))
+        if address not in self._opened:
+            self._opened[address] = self._load(address)
+        return self._opened[address]
+
+    def _load(self, address: str) -> Image.Image | None:
         try:
             data = self.held.get(address) or _data_uri(address)
             if data is None:

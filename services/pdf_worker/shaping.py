@@ -99,6 +99,9 @@ def levels(text: str) -> list[int] | None:
         char["index"] = index
         if char["type"] in ISOLATES:
             char["type"] = "ON"
+        elif not char["type"]:
+            # Not assigned in Python's Unicode version: by its block (annex 9, 3.2).
+            char["type"] = "R" if RTL.match(char["ch"]) else "L"
     algorithm.explicit_embed_and_overrides(storage)
     algorithm.resolve_weak_types(storage)
     algorithm.resolve_neutral_types(storage, False)
