@@ -86,7 +86,7 @@ class _Document:
         pages, contents = self._pages(cover, body, notes)
         self._draw(pages, contents, on_page)
         write_metadata(self.pen, self.info, self.title)
-        pdf = self.pen.finish()
+        pdf = self.pen.finish(repr((self.info, "\n".join(self.source))).encode("utf-8", "surrogatepass"))
         return Rendered(pdf, len(pages), [*self.blocks.fallbacks, *self.pictures.fallbacks])
 
     def _cover(self, nodes: list[Node]) -> list[Item]:

@@ -1,6 +1,7 @@
 """Maths as vector graphics, set by ziamath from LaTeX with STIX Two Math."""
 
 import re
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING

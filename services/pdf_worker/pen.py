@@ -3,6 +3,7 @@
 Coordinates are from the top left corner of the page, in points; y grows downwards.
 """
 
+import hashlib
 import io
 from collections.abc import Sequence
 
@@ -328,9 +329,15 @@ class Pen:
 
     # The end
 
-    def finish(self) -> bytes:
-        """Write fonts, structure and destinations; return the PDF."""
+    def finish(self, identity: bytes) -> bytes:
+        """Write fonts, structure and destinations; return the PDF.
+
+        Args:
+            identity: What the file's identifier is made from. reportlab's own takes in `SOURCE_DATE_EPOCH`.
+        """
         document = self.document
+        digest = hashlib.sha256(identity).hexdigest()[:32].encode()
+        document._ID = b"\n[<" + digest + b"> <" + digest + b">]\n"
         pages = document.Pages.pages
         names = [f"Page{index + 1}" for index in range(len(pages))]
         for index, page in enumerate(pages):
