@@ -23,6 +23,7 @@ import boto3
 import structlog
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.handlers import add_expect_header
 from prometheus_client import Counter, Histogram
 
 from services.contracts import ids
@@ -122,6 +123,9 @@ class ObjectStore:
         self._s3: S3Client = boto3.session.Session().client(
             "s3", region_name=region, endpoint_url=self.endpoint or None, config=_CONFIG.merge(style)
         )
+        # boto3 sends every body only after the store has said "100 Continue": a round trip more for each PUT, and the
+        # ledger's writes are small. What it guards against, a large body sent to the wrong region, cannot happen here.
+        self._s3.meta.events.unregister("before-call.s3", add_expect_header)
 
     def put(self, key: str, data: bytes, content_type: str) -> ObjectRef:
         """Write an object, whatever was there.
