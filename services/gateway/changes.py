@@ -11,10 +11,11 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from services.contracts import ids, queues
 from services.contracts.reports import GenerateReportInput
+from services.contracts.titles import short_title
 from services.gateway import bounds, kept
 from services.gateway.problems import ProblemError, conflict, invalid, not_found
 from services.gateway.reports import Reports, Run
-from services.gateway.requests import body_sha256, title_of
+from services.gateway.requests import body_sha256
 from services.gateway.resource import Report, Status
 from services.runtime.object_store import ObjectStoreError
 
@@ -79,7 +80,7 @@ class Changes:
         model: str,
         reuse: WorkflowIDReusePolicy = WorkflowIDReusePolicy.REJECT_DUPLICATE,
     ) -> Report:
-        title = title_of(request.prompt)
+        title = short_title(request.prompt)
         async with bounds.temporal(self._client):
             handle = await self._client.start_workflow(
                 "GenerateReportWorkflow",

@@ -14,7 +14,6 @@ MAX_BODY_BYTES = 512 * 1024
 """The longest prompt is 384 KB when each of its characters is escaped as a surrogate pair in JSON."""
 
 MAX_PAUSE_SECONDS = 86_400
-MAX_TITLE = 120
 
 # Halves of surrogate pairs too: JSON can spell them, but they are no characters and cannot be written anywhere.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -115,9 +114,3 @@ class RetryReport(BaseModel):
 def body_sha256(request: GenerateReportInput) -> str:
     """Return what tells two bodies apart: a field left out equals its default, the order of fields is nothing."""
     return hashlib.sha256(json.dumps(asdict(request), sort_keys=True).encode()).hexdigest()
-
-
-def title_of(prompt: str) -> str:
-    """Return the prompt's first line, at most 120 characters: the title until the research has one."""
-    line = " ".join(prompt.strip().partition("\n")[0].split())
-    return line if len(line) <= MAX_TITLE else line[: MAX_TITLE - 1].rstrip() + "…"

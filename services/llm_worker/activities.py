@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -26,6 +27,7 @@ from services.llm_worker.register import Register, request_hash
 from services.llm_worker.settings import LLMSettings
 from services.llm_worker.titles import title_of
 from services.runtime.object_store import CorruptObjectError, ObjectStore, ObjectStoreError, StoredObject
+from services.runtime.settings import EXIT_BAD_SETTING
 
 log = structlog.get_logger(__name__)
 
@@ -65,11 +67,20 @@ class LLMActivities:
 
     @classmethod
     def on(cls, settings: LLMSettings, store: ObjectStore) -> "LLMActivities":
-        """Return the activities on a store that is ready."""
+        """Return the activities on a store that is ready.
+
+        Raises:
+            SystemExit: `LLM_MODEL` names no provider.
+        """
         limits = Limits(settings.llm_first_token_seconds, settings.llm_idle_seconds, settings.llm_max_call_seconds)
         # Each call writes once a second for a few milliseconds, so a thread serves many calls.
         ledger = Ledger(ThreadedStore(store, threads=16), limits, rebuy_limit=settings.llm_rebuy_limit)
-        return cls(settings, ledger, Models(settings))
+        try:
+            models = Models(settings)
+        except CallError as error:
+            sys.stderr.write(f"bad setting LLM_MODEL: {error}\n")
+            raise SystemExit(EXIT_BAD_SETTING) from error
+        return cls(settings, ledger, models)
 
     @activity.defn(name="llm_call")
     async def llm_call(self, call: LLMCallInput) -> LLMCallOutput:

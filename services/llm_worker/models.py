@@ -28,7 +28,13 @@ class Models:
     """The clients that all calls of a worker share."""
 
     def __init__(self, settings: LLMSettings) -> None:
+        """Make the clients; nothing is sent.
+
+        Raises:
+            CallError: litellm finds no provider in `LLM_MODEL`.
+        """
         self.settings = settings
+        self.home = self.locate(settings.llm_model)[1]
         self.key = settings.llm_api_key.get_secret_value()
         # The ledger watches the tokens; this bounds what it cannot see, such as a server that takes no connection.
         self.timeout = httpx.Timeout(settings.llm_max_call_seconds, connect=10)
@@ -37,11 +43,27 @@ class Models:
         )
         self.http = httpx.AsyncClient(timeout=self.timeout, limits=limits)
 
+    def locate(self, name: str) -> tuple[str, str, str | None, str | None]:
+        """Return a model's name at its provider, the provider, its key and its address, as litellm finds them.
+
+        Raises:
+            CallError: litellm finds no provider in the name.
+        """
+        try:
+            found: tuple[str, str, str | None, str | None] = litellm.get_llm_provider(
+                name,
+                api_base=self.settings.llm_api_base or None,
+                api_key=self.settings.llm_api_key.get_secret_value() or None,
+            )
+        except litellm.exceptions.BadRequestError as error:
+            raise unknown_provider(error) from None
+        return found
+
     def provider(self, call: LLMCallInput) -> "ModelProvider":
         """Return where this call is bought.
 
         Raises:
-            CallError: litellm knows no such provider.
+            CallError: The call names a model of no provider, or of another one than the worker's key is for.
         """
         return ModelProvider(self, call)
 
@@ -54,21 +76,24 @@ class ModelProvider:
     """One call's way to its provider; implements `services.llm_worker.provider.Provider`."""
 
     def __init__(self, models: Models, call: LLMCallInput) -> None:
-        settings = models.settings
         self._models = models
         self._call = call
-        self.name = call.model or settings.llm_model
-        try:
-            model, provider, key, base = litellm.get_llm_provider(
-                self.name, api_base=settings.llm_api_base or None, api_key=models.key or None
+        self.name = call.model or models.settings.llm_model
+        model, provider, key, base = models.locate(self.name)
+        if provider != models.home:
+            # A report names its model; the worker's key must not travel to whichever provider the name belongs to.
+            raise CallError(
+                ErrorType.MODEL_NOT_FOUND,
+                f"{self.name} is a model of {provider}, and this service has a key for {models.home} only. Take one of "
+                "its models, or run another LLM worker.",
+                permanent=True,
+                billed=False,
             )
-        except litellm.exceptions.BadRequestError as error:
-            raise unknown_provider(error) from None
         self._model: str = model
         self._provider: str = provider
         self._key: str = key or models.key
         self._base: str | None = base
-        self.kind = capabilities.kind_of(model, provider, base, settings.llm_resume)
+        self.kind = capabilities.kind_of(model, provider, base, models.settings.llm_resume)
         self._input_tokens: int | None = None
 
     def resume(self, register: Register) -> Resume | None:

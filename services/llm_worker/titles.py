@@ -2,7 +2,7 @@
 
 import re
 
-MAX_TITLE = 120
+from services.contracts.titles import short_title
 
 _ATX = re.compile(r"^ {0,3}#{1,6}\s+(.+?)\s*#*\s*$", re.MULTILINE)
 _MARKUP = re.compile(r"[*_`]|\[([^\]]*)\]\([^)]*\)")
@@ -12,5 +12,4 @@ def title_of(markdown: str) -> str:
     """Return the first heading as plain text, else the first line that is not blank; at most 120 characters."""
     heading = _ATX.search(markdown)
     line = heading.group(1) if heading else next((line for line in markdown.splitlines() if line.strip()), "")
-    title = " ".join(_MARKUP.sub(lambda match: match.group(1) or "", line).split())
-    return title if len(title) <= MAX_TITLE else title[: MAX_TITLE - 1].rstrip() + "…"
+    return short_title(_MARKUP.sub(lambda match: match.group(1) or "", line))

@@ -1,15 +1,8 @@
-"""Names that people see: a report's short title and the file name of its PDF."""
+"""The file name of a report's PDF, as a person sees it."""
 
 import re
 
-MAX_TITLE = 120
 _MAX_SLUG = 60
-
-
-def short_title(text: str) -> str:
-    """Return the first line of a text on one line, at most 120 characters."""
-    line = " ".join(text.strip().partition("\n")[0].split())
-    return line if len(line) <= MAX_TITLE else line[: MAX_TITLE - 1].rstrip() + "…"
 
 
 def pdf_filename(title: str) -> str:

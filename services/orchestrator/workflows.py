@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
         Spend,
         Stage,
     )
+    from services.contracts.titles import short_title
     from services.orchestrator import naming, prompts
 
 # Long enough for one attempt that first waits for another attempt's call (at most 1,700 s, see the LLM worker's
@@ -46,7 +47,7 @@ class GenerateReportWorkflow:
         """Start with nothing but the request."""
         self._request = request
         self._stage = Stage.QUEUED
-        self._title = naming.short_title(request.prompt)
+        self._title = short_title(request.prompt)
         self._spend = Spend()
         self._warnings: list[str] = []
 

@@ -42,18 +42,18 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     stack.stop()
 
 
-def settings(simulator: str, mode: ResumeMode) -> LLMSettings:
+def settings(simulator: str, mode: ResumeMode, model: str = "openai/sim") -> LLMSettings:
     return LLMSettings.model_validate(
-        {"llm_api_base": f"{simulator}/v1", "llm_api_key": KEY, "llm_model": "openai/sim", "llm_resume": mode}
+        {"llm_api_base": f"{simulator}/v1", "llm_api_key": KEY, "llm_model": model, "llm_resume": mode}
     )
 
 
 @asynccontextmanager
 async def provider(simulator: str, route: Route, prompt: str) -> AsyncIterator[ModelProvider]:
     model, mode = route
-    models = Models(settings(simulator, mode))
+    models = Models(settings(simulator, mode, model))
     try:
-        yield models.provider(LLMCallInput("research", [Message("user", prompt)], model=model))
+        yield models.provider(LLMCallInput("research", [Message("user", prompt)]))
     finally:
         await models.close()
 
@@ -213,8 +213,14 @@ def test_capabilities_follow_the_table(model: str, name: str, base: str | None, 
     assert capabilities.kind_of(model, name, base, ResumeMode.PREFIX) is Kind.PREFIX
 
 
-async def test_an_unknown_provider_is_refused_before_anything_is_sent() -> None:
-    models = Models(LLMSettings.model_validate({"llm_model": "no-such-provider/m"}))
+def test_an_unknown_provider_is_refused_at_start() -> None:
     with pytest.raises(CallError, match="provider/model"):
-        models.provider(LLMCallInput("research", [Message("user", "x")]))
+        Models(LLMSettings.model_validate({"llm_model": "no-such-provider/m"}))
+
+
+async def test_the_key_does_not_travel_to_another_provider(simulator: str) -> None:
+    models = Models(settings(simulator, ResumeMode.AUTO))
+    with pytest.raises(CallError, match="a key for openai only") as raised:
+        models.provider(LLMCallInput("research", [Message("user", "x")], model="anthropic/claude-sonnet-4-5"))
     await models.close()
+    assert raised.value.permanent

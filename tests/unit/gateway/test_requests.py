@@ -2,7 +2,8 @@ import pytest
 from pydantic import ValidationError
 
 from services.contracts.reports import GenerateReportInput, Paper
-from services.gateway.requests import CreateReport, body_sha256, title_of
+from services.contracts.titles import short_title
+from services.gateway.requests import CreateReport, body_sha256
 
 
 def made(**fields: object) -> CreateReport:
@@ -105,4 +106,4 @@ def test_the_bodys_hash_knows_a_default_from_another_value() -> None:
     [("  one   two \nthree", "one two"), ("x" * 200, "x" * 119 + "…"), ("\n\nfirst", "first")],
 )
 def test_title(prompt: str, title: str) -> None:
-    assert title_of(prompt) == title
+    assert short_title(prompt) == title
