@@ -101,6 +101,11 @@ class Story:
                     answer = await _decode(converter, completed.result, LLMCallOutput)
                     self.spend, self.model = answer.spend, answer.model
                     self.title = answer.title or self.title
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+                failed = event.activity_task_failed_event_attributes
+                details = failed.failure.application_failure_info.details
+                if self._scheduled.get(failed.scheduled_event_id) == "llm_call" and details.payloads:
+                    self.spend = await _decode(converter, details, Spend)  # what the failure has cost all the same
             case EventType.EVENT_TYPE_TIMER_STARTED:
                 self._enter(Stage.PAUSE, event.event_id)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:

@@ -49,7 +49,10 @@ class Activities:
                 await asyncio.sleep(0.2)
         if "wrong key" in prompt and not self.mended.is_set():
             raise ApplicationError(
-                "The provider refused the key. Set LLM_API_KEY.", type="llm-authentication", non_retryable=True
+                "The provider refused the key. Set LLM_API_KEY.",
+                Spend(calls=1, input_tokens=7, cost_usd=0.25),
+                type="llm-authentication",
+                non_retryable=True,
             )
         if "rate limit" in prompt and not self.mended.is_set():
             raise ApplicationError("The provider asks to wait.", type="llm-rate-limit")

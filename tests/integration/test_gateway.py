@@ -154,6 +154,7 @@ async def test_a_failed_report_says_why_and_is_retried(service: Service) -> None
         assert failed["status"] == "failed"
         reason = {"type": "llm-authentication", "message": "The provider refused the key. Set LLM_API_KEY."}
         assert failed["error"] == reason
+        assert failed["spend"]["cost_usd"] == 0.25, "what a failed report has cost is told all the same"
         names = [event.name async for event in events(service.api, report_id)]
         assert names[-1] == "failed"
         assert (await service.api.post("/v1/reports", json=body, headers=key)).status_code == 200
