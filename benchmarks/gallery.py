@@ -54,9 +54,8 @@ def main() -> None:
         milliseconds = (time.perf_counter() - started) * 1000
         (target / f"{name}.pdf").write_bytes(rendered.pdf)
         _pictures(target, name, rendered.pdf)
-        print(
-            f"{name}: {rendered.pages} pages, {milliseconds:.0f} ms, {len(rendered.pdf):,} bytes {' '.join(rendered.fallbacks)}"
-        )
+        notes = " ".join(rendered.fallbacks)
+        print(f"{name}: {rendered.pages} pages, {milliseconds:.0f} ms, {len(rendered.pdf):,} bytes {notes}")
 
 
 def _pictures(target: Path, name: str, pdf: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from markdown_it.token import Token
 
@@ -17,6 +18,9 @@ from services.pdf_worker.structure import Element
 from services.pdf_worker.styles import ACCENT, HEADINGS, INK, MUTED, RULE, Font, Style
 from services.pdf_worker.tables import table_items
 
+if TYPE_CHECKING:
+    from services.pdf_worker.pen import Pen
+
 ALERTS = {
     "NOTE": ("0.05 0.33 0.62", "0.945 0.965 0.988"),
     "TIP": ("0.06 0.42 0.24", "0.941 0.973 0.953"),
@@ -26,7 +30,21 @@ ALERTS = {
 }
 """GitHub's five kinds: colour of bar and title, background. Each colour has a contrast above 4.5 on its background."""
 
-GAPS = {"heading": 0.0, "paragraph": 7.0, "bullet_list": 7.0, "ordered_list": 7.0, "blockquote": 10.0, "alert": 12.0, "fence": 11.0, "code_block": 11.0, "html_block": 9.0, "table": 13.0, "hr": 16.0, "math_block": 10.0, "math_block_label": 10.0}
+GAPS = {
+    "heading": 0.0,
+    "paragraph": 7.0,
+    "bullet_list": 7.0,
+    "ordered_list": 7.0,
+    "blockquote": 10.0,
+    "alert": 12.0,
+    "fence": 11.0,
+    "code_block": 11.0,
+    "html_block": 9.0,
+    "table": 13.0,
+    "hr": 16.0,
+    "math_block": 10.0,
+    "math_block_label": 10.0,
+}
 """Space in points that a block wants around it; between two blocks stands the larger wish."""
 
 LIST_INDENT = 18.0
@@ -66,20 +84,25 @@ class Blocks:
             if not own:
                 continue
             if previous is not None:
-                gap = self._gap(previous, node, tight)
+                gap = self.gap(previous, node, tight)
                 items.append(space(gap, column.panels, keep=previous.kind == "heading"))
             items.extend(own)
             previous = node
         return items
 
     @staticmethod
-    def _gap(above: Node, below: Node, tight: bool) -> float:
+    def gap(above: Node, below: Node, tight: bool) -> float:
+        """Space in points between two blocks."""
         if below.kind == "heading":
             size = HEADINGS[int(below.token.tag[1])]
             return size[1] * (0.5 if above.kind == "heading" else 1.0)
         if above.kind == "heading":
             return HEADINGS[int(above.token.tag[1])][2]
-        if tight and above.kind in ("paragraph", "bullet_list", "ordered_list") and below.kind in ("paragraph", "bullet_list", "ordered_list"):
+        if (
+            tight
+            and above.kind in ("paragraph", "bullet_list", "ordered_list")
+            and below.kind in ("paragraph", "bullet_list", "ordered_list")
+        ):
             return 2.5
         return max(GAPS.get(above.kind, 7.0), GAPS.get(below.kind, 7.0))
 
@@ -107,25 +130,38 @@ class Blocks:
                 return table_items(node, column, self)
             case "math_block" | "math_block_label" | "amsmath":
                 formula = self.display_formula(node.token.content, column)
-                return formula if formula is not None else literal_items(f"$$\n{node.token.content.strip()}\n$$", column, self.language)
+                return (
+                    formula
+                    if formula is not None
+                    else literal_items(f"$$\n{node.token.content.strip()}\n$$", column, self.language)
+                )
             case "footnote_block":
                 return []
             case _:
                 return self.blocks(node.children, column) + (self.paragraph(node.inline, column) if node.inline else [])
 
-    def paragraph(self, tokens: Sequence[Token], column: Column, *, tag: str = "P", leading: float | None = None) -> list[Item]:
+    def paragraph(
+        self, tokens: Sequence[Token], column: Column, *, tag: str = "P", leading: float | None = None
+    ) -> list[Item]:
         """Lay out running text."""
         own = spans(tokens, column.style, self.context)
         return self.text(own, column, Element(tag, column.element), leading=leading or column.leading)
 
     def text(self, own: Sequence[Span], column: Column, element: Element, *, leading: float) -> list[Item]:
         """Lay out spans as bound lines."""
-        if not own or not (any(span.inline for span in own) or any(not span.text.isspace() for span in own if span.text)):
+        if not own or not (
+            any(span.inline for span in own) or any(not span.text.isspace() for span in own if span.text)
+        ):
             return []
         lines = break_lines(own, column.width, self.language, leading=leading)
         align_start(lines, own, column.width)
         items = [
-            Item(line.height, [Part(column.x, 0.0, line, element)], panels=column.panels, notes=tuple(key for atom in line.atoms for key in atom.notes))
+            Item(
+                line.height,
+                [Part(column.x, 0.0, line, element)],
+                panels=column.panels,
+                notes=tuple(key for atom in line.atoms for key in atom.notes),
+            )
             for line in lines
         ]
         return bind(items)
@@ -152,15 +188,26 @@ class Blocks:
         """Lay out a list."""
         ordered = node.kind == "ordered_list"
         start = int(node.token.attrs.get("start", 1)) if ordered else 0
-        element = Element("L", column.element, attributes={"O": "/List", "ListNumbering": "/Decimal" if ordered else "/Disc"})
-        labels = [f"{start + index}." if ordered else BULLETS[column.depth % len(BULLETS)] for index in range(len(node.children))]
+        element = Element(
+            "L", column.element, attributes={"O": "/List", "ListNumbering": "/Decimal" if ordered else "/Disc"}
+        )
+        labels = [
+            f"{start + index}." if ordered else BULLETS[column.depth % len(BULLETS)]
+            for index in range(len(node.children))
+        ]
         color = MUTED if ordered else ACCENT
         label_style = replace(column.style, color=color, link="", rise=0.0, panel="", font=Font())
-        widest = max((break_lines([Span(label, label_style)], 500.0, "en")[0].width for label in labels), default=0.0) if ordered else 0.0
+        widest = (
+            max((break_lines([Span(label, label_style)], 500.0, "en")[0].width for label in labels), default=0.0)
+            if ordered
+            else 0.0
+        )
         indent = max(LIST_INDENT, widest + 7.0)
         right = bool(base_level(_first_text(node)))
         inner = column.indented(0.0 if right else indent, indent if right else 0.0)
-        tight = all(child.token.hidden for item in node.children for child in item.children if child.kind == "paragraph")
+        tight = all(
+            child.token.hidden for item in node.children for child in item.children if child.kind == "paragraph"
+        )
         items: list[Item] = []
         for index, (child, label) in enumerate(zip(node.children, labels, strict=True)):
             entry = Element("LI", element)
@@ -177,7 +224,17 @@ class Blocks:
             items.extend(own)
         return items
 
-    def _labelled(self, own: list[Item], node: Node, label: str, style: Style, mark: Element, column: Column, inner: Column, right: bool) -> list[Item]:
+    def _labelled(
+        self,
+        own: list[Item],
+        node: Node,
+        label: str,
+        style: Style,
+        mark: Element,
+        column: Column,
+        inner: Column,
+        right: bool,
+    ) -> list[Item]:
         checked = node.token.meta.get("checked") if node.token.meta else None
         line = break_lines([Span(label, style)], 500.0, "en", leading=column.leading)[0]
         if not own:
@@ -225,7 +282,9 @@ class Blocks:
         items: list[Item] = [Item(8.0, panels=panels, keep=True)]
         for child in node.children:
             if child.kind == "alert_title":
-                title = replace(inner, style=replace(column.style, font=Font(bold=True), color=color, size=column.style.size * 0.95))
+                title = replace(
+                    inner, style=replace(column.style, font=Font(bold=True), color=color, size=column.style.size * 0.95)
+                )
                 heading = self.paragraph(child.inline, title)
                 for item in heading:
                     item.keep = True
@@ -251,7 +310,7 @@ def _first_text(node: Node) -> str:
 class _Rule:
     width: float
 
-    def draw(self, pen, x: float, y: float, element: Element) -> None:  # type: ignore[no-untyped-def]
+    def draw(self, pen: "Pen", x: float, y: float, element: Element) -> None:  # noqa: ARG002 - a rule is no content
         pen.rule(x, y, self.width, RULE, 0.8)
 
 
@@ -261,12 +320,14 @@ class _Checkbox:
     size: float
     baseline: float
 
-    def draw(self, pen, x: float, y: float, element: Element) -> None:  # type: ignore[no-untyped-def]
+    def draw(self, pen: "Pen", x: float, y: float, element: Element) -> None:
         side = self.size * 0.82
         bottom = pen.height - y - self.baseline - side * 0.08
         box = f"{x:.2f} {bottom:.2f} {side:.2f} {side:.2f} re"
         if self.checked:
-            tick = f"{x + side * 0.22:.2f} {bottom + side * 0.5:.2f} m {x + side * 0.42:.2f} {bottom + side * 0.28:.2f} l {x + side * 0.8:.2f} {bottom + side * 0.74:.2f} l S"
+            points = ((0.22, 0.5), (0.42, 0.28), (0.8, 0.74))
+            (a, b), (c, d), (e, f) = ((x + side * right, bottom + side * up) for right, up in points)
+            tick = f"{a:.2f} {b:.2f} m {c:.2f} {d:.2f} l {e:.2f} {f:.2f} l S"
             pen.literal(f"q {ACCENT} rg {box} f 1 1 1 RG 1.1 w 1 J 1 j {tick} Q", element)
         else:
             pen.literal(f"q {MUTED} RG 0.8 w {box} S Q", element)

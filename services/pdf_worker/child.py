@@ -16,7 +16,19 @@ from services.pdf_worker.document import DocumentInfo, render
 from services.pdf_worker.frames import DONE, ERROR, HEADER, PAGES, READY, pack
 from services.pdf_worker.limits import DocumentError, Limits
 
-REFUSED = ("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "ctypes.dlopen", "urllib.", "ftplib.", "smtplib.", "http.")
+REFUSED = (
+    "socket.",
+    "subprocess.",
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.fork",
+    "ctypes.dlopen",
+    "urllib.",
+    "ftplib.",
+    "smtplib.",
+    "http.",
+)
 PAGES_BETWEEN_REPORTS = 10
 
 
@@ -62,7 +74,9 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         _, head_size, body_size = HEADER.unpack(header)
         head = json.loads(requests.read(head_size))
         text = requests.read(body_size).decode("utf-8", "surrogatepass")
-        info = DocumentInfo(**{**head["info"], "paper": Paper(head["info"]["paper"]), "keywords": tuple(head["info"]["keywords"])})
+        info = DocumentInfo(
+            **{**head["info"], "paper": Paper(head["info"]["paper"]), "keywords": tuple(head["info"]["keywords"])}
+        )
         limits = Limits(**head["limits"])
 
         def report(pages: int) -> None:

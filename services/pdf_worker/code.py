@@ -43,7 +43,8 @@ COLORS: tuple[tuple[_TokenType, str], ...] = (
 
 @cache
 def _color(kind: _TokenType) -> str:
-    return next((color for ancestor, color in COLORS if kind in ancestor), INK)
+    # A token type contains its descendants; its stub says that it is a plain tuple.
+    return next((color for ancestor, color in COLORS if kind in ancestor), INK)  # type: ignore[comparison-overlap]
 
 
 @cache
@@ -68,14 +69,19 @@ def _colored(text: str, info: str) -> Iterator[tuple[str, str]]:
 
 def _lines(text: str, info: str) -> list[list[tuple[str, str]]]:
     """Each line as (text, colour)."""
-    body = text.removesuffix("\n").expandtabs(TAB).replace("\r", "\u240d").replace("\x0b", "\u240b").replace("\x0c", "\u240c")
+    body = (
+        text.removesuffix("\n")
+        .expandtabs(TAB)
+        .replace("\r", "\u240d")
+        .replace("\x0b", "\u240b")
+        .replace("\x0c", "\u240c")
+    )
     lines: list[list[tuple[str, str]]] = [[]]
     for value, color in _colored(body, info):
         first, *rest = value.split("\n")
         if first:
             lines[-1].append((first, color))
-        for part in rest:
-            lines.append([(part, color)] if part else [])
+        lines.extend([(part, color)] if part else [] for part in rest)
     return lines
 
 
@@ -98,11 +104,18 @@ def code_items(text: str, info: str, column: Column, language: str) -> list[Item
         whole = "".join(value for value, _ in line)
         indent = len(whole) - len(whole.lstrip(" "))
         hang = min((indent + 2) * size * 0.6, inner.width * 0.5)
-        set_lines = break_lines(styles or [Span("", Style(Font(True), size))], inner.width, language, leading=LEADING, preserve=True, hang=hang)
-        for index, piece in enumerate(set_lines):
-            items.append(Item(piece.height, [Part(inner.x, 0.0, piece, element)], panels=panels, stick=index > 0 and number == 0))
-    for item in items:
-        item.height = item.height or size * LEADING
+        set_lines = break_lines(
+            styles or [Span("", Style(Font(True), size))],
+            inner.width,
+            language,
+            leading=LEADING,
+            preserve=True,
+            hang=hang,
+        )
+        items.extend(
+            Item(piece.height, [Part(inner.x, 0.0, piece, element)], panels=panels, stick=index > 0 and number == 0)
+            for index, piece in enumerate(set_lines)
+        )
     bind(items)
     return [Item(7.0, panels=panels, keep=True), *items, Item(7.0, panels=panels, stick=True)]
 
@@ -114,6 +127,6 @@ def literal_items(text: str, column: Column, language: str) -> list[Item]:
     items: list[Item] = []
     for line in _lines(text, ""):
         value = line[0][0] if line else ""
-        for piece in break_lines([Span(value, style)], column.width, language, leading=LEADING, preserve=True):
-            items.append(Item(piece.height or SIZE * LEADING, [Part(column.x, 0.0, piece, element)], panels=column.panels))
+        lines = break_lines([Span(value, style)], column.width, language, leading=LEADING, preserve=True)
+        items.extend(Item(piece.height, [Part(column.x, 0.0, piece, element)], panels=column.panels) for piece in lines)
     return bind(items)

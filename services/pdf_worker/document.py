@@ -83,8 +83,8 @@ class _Document:
         cover = self._cover(nodes)
         body = self._body(nodes)
         notes = self._notes()
-        pages, contents = self._pages(cover, body, notes)
-        self._draw(pages, contents, on_page)
+        pages = self._pages(cover, body, notes)
+        self._draw(pages, on_page)
         write_metadata(self.pen, self.info, self.title)
         pdf = self.pen.finish(repr((self.info, "\n".join(self.source))).encode("utf-8", "surrogatepass"))
         return Rendered(pdf, len(pages), [*self.blocks.fallbacks, *self.pictures.fallbacks])
@@ -117,7 +117,7 @@ class _Document:
         for node in nodes:
             own = self._safely(node)
             if own and previous is not None:
-                items.append(space(self.blocks._gap(previous, node, False), keep=previous.kind == "heading"))
+                items.append(space(self.blocks.gap(previous, node, False), keep=previous.kind == "heading"))
             if own:
                 previous = node
             items.extend(own)
@@ -125,14 +125,18 @@ class _Document:
 
     def _safely(self, node: Node) -> list[Item]:
         if node.depth > self.limits.nesting:
-            self.blocks.fallbacks.append(f"{self._where(node)} is nested more than {self.limits.nesting} levels deep and was set as plain text.")
+            self.blocks.fallbacks.append(
+                f"{self._where(node)} is nested more than {self.limits.nesting} levels deep and was set as plain text."
+            )
             return self._plain(node)
         try:
             return self.blocks.block(node, self.column)
         except DocumentError:
             raise
         except Exception as error:  # noqa: BLE001 - a paid report always ends as a PDF; the fallback is reported
-            self.blocks.fallbacks.append(f"{self._where(node)} could not be laid out ({type(error).__name__}) and was set as plain text.")
+            self.blocks.fallbacks.append(
+                f"{self._where(node)} could not be laid out ({type(error).__name__}) and was set as plain text."
+            )
             return self._plain(node)
 
     def _where(self, node: Node) -> str:
@@ -155,21 +159,23 @@ class _Document:
                 notes[number] = self.blocks.note(note, number, element_column)
         return notes
 
-    def _pages(self, cover: list[Item], body: list[Item], notes: Mapping[str, list[Item]]) -> tuple[list[Page], dict[str, int]]:
+    def _pages(self, cover: list[Item], body: list[Item], notes: Mapping[str, list[Item]]) -> list[Page]:
         height = self.pen.height
         pages = paginate([*cover, *body], height, notes, self.limits.pages)
         numbers: dict[str, int] = {}
         headings = self.blocks.headings
         if len(pages) >= CONTENTS_FROM_PAGES and len(headings) >= CONTENTS_FROM_HEADINGS:
-            contents = contents_items(headings, numbers, self.column, self.info.language, _contents_label(self.info.language))
+            contents = contents_items(
+                headings, numbers, self.column, self.info.language, _contents_label(self.info.language)
+            )
             pages = paginate([*cover, *contents, BREAK, *body], height, notes, self.limits.pages)
         for number, page in enumerate(pages, 1):
             for item, _ in page.items:
                 if item.heading is not None:
                     numbers[item.heading.name] = number
-        return pages, numbers
+        return pages
 
-    def _draw(self, pages: list[Page], numbers: Mapping[str, int], on_page: Callable[[int], None] | None) -> None:
+    def _draw(self, pages: list[Page], on_page: Callable[[int], None] | None) -> None:
         outline = _Outline(self.pen)
         for number, page in enumerate(pages, 1):
             self.pen.start_page()
@@ -221,7 +227,23 @@ def _one_line(text: str, style: Style, width: float, language: str) -> Line:
     return lines[0]
 
 
-_CONTENTS = {"de": "Inhalt", "fr": "Sommaire", "es": "\u00cdndice", "it": "Indice", "pt": "\u00cdndice", "nl": "Inhoud", "ru": "\u0421\u043e\u0434\u0435\u0440\u0436\u0430\u043d\u0438\u0435", "el": "\u03a0\u03b5\u03c1\u03b9\u03b5\u03c7\u03cc\u03bc\u03b5\u03bd\u03b1", "he": "\u05ea\u05d5\u05db\u05df \u05e2\u05e0\u05d9\u05d9\u05e0\u05d9\u05dd", "ar": "\u0627\u0644\u0645\u062d\u062a\u0648\u064a\u0627\u062a", "hi": "\u0935\u093f\u0937\u092f-\u0938\u0942\u091a\u0940", "th": "\u0e2a\u0e32\u0e23\u0e1a\u0e31\u0e0d", "zh": "\u76ee\u5f55", "ja": "\u76ee\u6b21", "ko": "\ucc28\ub840"}
+_CONTENTS = {
+    "de": "Inhalt",
+    "fr": "Sommaire",
+    "es": "\u00cdndice",
+    "it": "Indice",
+    "pt": "\u00cdndice",
+    "nl": "Inhoud",
+    "ru": "\u0421\u043e\u0434\u0435\u0440\u0436\u0430\u043d\u0438\u0435",
+    "el": "\u03a0\u03b5\u03c1\u03b9\u03b5\u03c7\u03cc\u03bc\u03b5\u03bd\u03b1",
+    "he": "\u05ea\u05d5\u05db\u05df \u05e2\u05e0\u05d9\u05d9\u05e0\u05d9\u05dd",
+    "ar": "\u0627\u0644\u0645\u062d\u062a\u0648\u064a\u0627\u062a",
+    "hi": "\u0935\u093f\u0937\u092f-\u0938\u0942\u091a\u0940",
+    "th": "\u0e2a\u0e32\u0e23\u0e1a\u0e31\u0e0d",
+    "zh": "\u76ee\u5f55",
+    "ja": "\u76ee\u6b21",
+    "ko": "\ucc28\ub840",
+}
 
 
 def _contents_label(language: str) -> str:

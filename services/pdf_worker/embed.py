@@ -24,7 +24,36 @@ from services.pdf_worker.fonts import Face
 KEPT = ("head", "hhea", "maxp", "hmtx", "loca", "glyf")
 """All that a viewer needs of a TrueType font with a CIDToGIDMap (ISO 32000-1, 9.9)."""
 
-DROPPED = ("GSUB", "GPOS", "GDEF", "BASE", "name", "post", "cmap", "OS/2", "STAT", "HVAR", "MATH", "DSIG", "gasp", "JSTF", "VORG", "vhea", "vmtx", "kern", "FFTM", "avar", "MVAR", "meta", "hdmx", "VDMX", "LTSH", "prop", "morx", "mort")
+DROPPED = (
+    "GSUB",
+    "GPOS",
+    "GDEF",
+    "BASE",
+    "name",
+    "post",
+    "cmap",
+    "OS/2",
+    "STAT",
+    "HVAR",
+    "MATH",
+    "DSIG",
+    "gasp",
+    "JSTF",
+    "VORG",
+    "vhea",
+    "vmtx",
+    "kern",
+    "FFTM",
+    "avar",
+    "MVAR",
+    "meta",
+    "hdmx",
+    "VDMX",
+    "LTSH",
+    "prop",
+    "morx",
+    "mort",
+)
 
 
 class EmbeddedFont:
@@ -67,7 +96,9 @@ class EmbeddedFont:
                 "Type": PDFName("FontDescriptor"),
                 "FontName": PDFName(base),
                 "Flags": "4",
-                "FontBBox": PDFArray(["-1000", str(round(extents.descender * scale)), "3000", str(round(extents.ascender * scale))]),
+                "FontBBox": PDFArray(
+                    ["-1000", str(round(extents.descender * scale)), "3000", str(round(extents.ascender * scale))]
+                ),
                 "ItalicAngle": "-12" if "Italic" in self.face.name else "0",
                 "Ascent": str(round(extents.ascender * scale)),
                 "Descent": str(round(extents.descender * scale)),
@@ -83,7 +114,9 @@ class EmbeddedFont:
                 "Type": PDFName("Font"),
                 "Subtype": PDFName("CIDFontType2"),
                 "BaseFont": PDFName(base),
-                "CIDSystemInfo": PDFDictionary({"Registry": PDFString("Adobe"), "Ordering": PDFString("Identity"), "Supplement": "0"}),
+                "CIDSystemInfo": PDFDictionary(
+                    {"Registry": PDFString("Adobe"), "Ordering": PDFString("Identity"), "Supplement": "0"}
+                ),
                 "FontDescriptor": document.Reference(descriptor, f"{key}.descriptor"),
                 "DW": "1000",
                 "W": document.Reference(widths, f"{key}.widths"),

@@ -32,7 +32,7 @@ class _Bar:
     thickness: float
     color: str
 
-    def draw(self, pen: "Pen", x: float, y: float, element: Element) -> None:
+    def draw(self, pen: "Pen", x: float, y: float, element: Element) -> None:  # noqa: ARG002 - a bar is no content
         pen.panel(x, y, self.width, self.thickness, self.color)
 
 
@@ -46,7 +46,9 @@ def written_date(moment: str) -> str:
         return ""
 
 
-def title_items(title: Sequence[Span], subtitle: str, facts: Sequence[str], column: Column, language: str) -> list[Item]:
+def title_items(
+    title: Sequence[Span], subtitle: str, facts: Sequence[str], column: Column, language: str
+) -> list[Item]:
     """Lay out the title block.
 
     Args:
@@ -60,16 +62,33 @@ def title_items(title: Sequence[Span], subtitle: str, facts: Sequence[str], colu
     length = sum(len(span.text) for span in title)
     size = next(size for most, size in TITLE_SIZES if length <= most)
     bar = 44.0
-    items = [Item(13.0, [Part(column.x + (column.width - bar if right else 0.0), 0.0, _Bar(bar, 3.0, ACCENT), column.element)])]
-    big = [replace(span, style=replace(span.style, size=size, font=span.style.font._replace(bold=True), color=INK, rise=0.0)) for span in title]
+    items = [
+        Item(
+            13.0, [Part(column.x + (column.width - bar if right else 0.0), 0.0, _Bar(bar, 3.0, ACCENT), column.element)]
+        )
+    ]
+    big = [
+        replace(
+            span, style=replace(span.style, size=size, font=span.style.font._replace(bold=True), color=INK, rise=0.0)
+        )
+        for span in title
+    ]
     items += _lines(big, column, Element("H1", column.element), language, 1.22)
     if subtitle:
         items.append(space(5.0))
-        items += _lines([Span(subtitle, Style(Font(), 12.0, MUTED))], column, Element("P", column.element), language, 1.4)
+        items += _lines(
+            [Span(subtitle, Style(Font(), 12.0, MUTED))], column, Element("P", column.element), language, 1.4
+        )
     known = [fact for fact in facts if fact]
     if known:
         items.append(space(8.0))
-        own = _lines([Span("  \u00b7  ".join(known), Style(Font(), 8.8, MUTED))], column, Element("P", column.element), language, 1.5)
+        own = _lines(
+            [Span("  \u00b7  ".join(known), Style(Font(), 8.8, MUTED))],
+            column,
+            Element("P", column.element),
+            language,
+            1.5,
+        )
         items += _to_right(own, column) if right else own
     items.append(Item(22.0, [Part(column.x, 10.0, _Bar(column.width, 0.6, RULE), column.element)]))
     for item in items:
@@ -121,7 +140,9 @@ def replace_indent(line: Line) -> Line:
     return line
 
 
-def contents_items(headings: Sequence[Heading], pages: Mapping[str, int], column: Column, language: str, label: str) -> list[Item]:
+def contents_items(
+    headings: Sequence[Heading], pages: Mapping[str, int], column: Column, language: str, label: str
+) -> list[Item]:
     """Lay out a table of contents.
 
     Args:
@@ -133,17 +154,25 @@ def contents_items(headings: Sequence[Heading], pages: Mapping[str, int], column
     """
     element = Element("TOC", column.element)
     top = min((heading.level for heading in headings), default=1)
-    title = _lines([Span(label, Style(Font(bold=True), 12.4, ACCENT))], column, Element("H2", column.element), language, 1.25)
+    title = _lines(
+        [Span(label, Style(Font(bold=True), 12.4, ACCENT))], column, Element("H2", column.element), language, 1.25
+    )
     items = [*title, space(6.0)]
     for item in items:
         item.keep = True
-    depths = (depth for depth in range(DEEPEST, 0, -1) if sum(heading.level - top < depth for heading in headings) <= MOST_ENTRIES)
+    depths = (
+        depth
+        for depth in range(DEEPEST, 0, -1)
+        if sum(heading.level - top < depth for heading in headings) <= MOST_ENTRIES
+    )
     deepest = next(depths, 1)
     for heading in headings:
         level = heading.level - top
         if level >= deepest:
             continue
-        style = Style(Font(bold=level == 0), 9.6 if level == 0 else 9.2, INK if level == 0 else MUTED, link=f"#{heading.name}")
+        style = Style(
+            Font(bold=level == 0), 9.6 if level == 0 else 9.2, INK if level == 0 else MUTED, link=f"#{heading.name}"
+        )
         inner = column.indented(14.0 * level)
         right = bool(base_level(heading.title))
         if right:
@@ -156,5 +185,10 @@ def contents_items(headings: Sequence[Heading], pages: Mapping[str, int], column
             line.indent = inner.width - line.width if right else 0.0
             items.append(Item(line.height, [Part(inner.x, 0.0, line, entry)], keep=True))
         last = lines[-1]
-        items.append(Item(last.height, [Part(inner.x, 0.0, _Entry(last, inner.width, heading.name, style, pages, language, right), entry)]))
+        items.append(
+            Item(
+                last.height,
+                [Part(inner.x, 0.0, _Entry(last, inner.width, heading.name, style, pages, language, right), entry)],
+            )
+        )
     return items

@@ -41,7 +41,6 @@ class Picture:
     width: float
     height: float
     alt: str
-    text: str = ""
     ascent: float = 0.0
     descent: float = 0.0
 
@@ -81,13 +80,22 @@ class Pictures:
             scale = min(1.0, column.width / width, TALLEST / height)
             alt = plain(token.children or [])
             picture = Picture(image, width * scale, height * scale, alt)
-            items.append(Item(picture.height + 4.0, [Part(column.x, 2.0, picture, column.element)], panels=column.panels, keep=True))
+            items.append(
+                Item(
+                    picture.height + 4.0,
+                    [Part(column.x, 2.0, picture, column.element)],
+                    panels=column.panels,
+                    keep=True,
+                )
+            )
             caption = str(token.attrs.get("title", "") or "") or alt
             if caption:
                 style = Style(Font(italic=True), 8.8, MUTED)
                 element = Element("Caption", column.element)
-                for line in break_lines([Span(caption.replace("\n", " "), style)], column.width, "en"):
-                    items.append(Item(line.height, [Part(column.x, 0.0, line, element)], panels=column.panels, keep=True))
+                items.extend(
+                    Item(line.height, [Part(column.x, 0.0, line, element)], panels=column.panels, keep=True)
+                    for line in break_lines([Span(caption.replace("\n", " "), style)], column.width, "en")
+                )
             items[-1].keep = False
         return items
 
@@ -124,7 +132,9 @@ class Pictures:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=FORMATS)
         if image.width * image.height > self.limits.image_pixels:
-            raise ValueError(f"it has {image.width} x {image.height} pixels, more than {self.limits.image_pixels} in all")
+            raise ValueError(
+                f"it has {image.width} x {image.height} pixels, more than {self.limits.image_pixels} in all"
+            )
         if not image.width or not image.height:
             raise ValueError("it is empty")
         alpha = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info

@@ -13,7 +13,7 @@ from services.pdf_worker.styles import ACCENT, MUTED, PANEL, Font, Style
 CITATION = re.compile(r"(\[\d{1,3}(?:\s*[,;\u2013-]\s*\d{1,3})*\])")
 EXTERNAL = ("http://", "https://", "mailto:")
 LINKED = (*EXTERNAL, "#")
-"""What a link may lead to. A relative address leads nowhere from a PDF: its text is set as a link's and nothing else."""
+"""What a link may lead to. A relative address leads nowhere from a PDF: its text is coloured as a link, no more."""
 
 LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 SPACES = re.compile("[\n\x0b\x0c\r\x1c-\x1e\x85\u2028\u2029]")

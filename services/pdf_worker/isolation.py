@@ -5,6 +5,7 @@ a limit, or was cancelled, is killed and replaced.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -27,21 +28,38 @@ RETIRE_ABOVE = 250 * 1024 * 1024
 START_SECONDS = 60.0
 
 
-class RendererLost(Exception):
+DEFAULT = Limits()
+
+
+class RendererLostError(Exception):
     """The renderer process ended by itself (killed from outside, out of memory in the pod); trying again is right."""
 
 
 class _Renderer:
     def __init__(self, process: Process) -> None:
+        if process.stdin is None or process.stdout is None:
+            raise ValueError("a renderer process needs pipes")
         self.process = process
+        self.requests, self.answers = process.stdin, process.stdout
         self.usable = True
 
     @classmethod
     async def start(cls, memory: int) -> "_Renderer":
-        environment = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"}
+        environment = {
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "PYTHONHASHSEED": "0",
+            "LC_ALL": "C.UTF-8",
+        }
         # A session of its own: a signal to the worker's group (Ctrl-C, a pod's SIGTERM) lets it finish its document.
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services.pdf_worker.child", str(memory), stdin=PIPE, stdout=PIPE, env=environment, start_new_session=True
+            sys.executable,
+            "-m",
+            "services.pdf_worker.child",
+            str(memory),
+            stdin=PIPE,
+            stdout=PIPE,
+            env=environment,
+            start_new_session=True,
         )
         renderer = cls(process)
         try:
@@ -52,29 +70,29 @@ class _Renderer:
             raise
         if kind != READY:
             await renderer.kill()
-            raise RendererLost("the renderer process did not say that it is ready")
+            raise RendererLostError("the renderer process did not say that it is ready")
         return renderer
 
     async def receive(self) -> tuple[bytes, dict[str, Any], bytes]:
-        assert self.process.stdout is not None
         try:
-            kind, head_size, body_size = HEADER.unpack(await self.process.stdout.readexactly(HEADER.size))
+            kind, head_size, body_size = HEADER.unpack(await self.answers.readexactly(HEADER.size))
             if head_size + body_size > LARGEST:
-                raise RendererLost(f"the renderer process answered {head_size + body_size} bytes, more than {LARGEST}")
-            head = json.loads(await self.process.stdout.readexactly(head_size))
-            return kind, head, await self.process.stdout.readexactly(body_size)
+                raise RendererLostError(f"the renderer answered {head_size + body_size} bytes, more than {LARGEST}")
+            head = json.loads(await self.answers.readexactly(head_size))
+            return kind, head, await self.answers.readexactly(body_size)
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             code = await self.process.wait()
-            raise RendererLost(f"the renderer process ended with code {code} before its answer was complete") from error
+            raise RendererLostError(f"the renderer ended with code {code} before its answer was complete") from error
 
-    async def render(self, markdown: str, info: DocumentInfo, limits: Limits, on_page: Callable[[int], None] | None) -> Rendered:
-        assert self.process.stdin is not None
+    async def render(
+        self, markdown: str, info: DocumentInfo, limits: Limits, on_page: Callable[[int], None] | None
+    ) -> Rendered:
         head = {"info": asdict(info), "limits": asdict(limits)}
-        self.process.stdin.write(pack(REQUEST, head, markdown.encode("utf-8", "surrogatepass")))
+        self.requests.write(pack(REQUEST, head, markdown.encode("utf-8", "surrogatepass")))
         try:
-            await self.process.stdin.drain()
+            await self.requests.drain()
         except ConnectionError as error:
-            raise RendererLost("the renderer process is gone") from error
+            raise RendererLostError("the renderer process is gone") from error
         while True:
             kind, answer, body = await self.receive()
             if kind == PAGES:
@@ -90,10 +108,8 @@ class _Renderer:
     async def kill(self) -> None:
         self.usable = False
         if self.process.returncode is None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 self.process.kill()
-            except ProcessLookupError:
-                pass
         await self.process.wait()
         self.process._transport.close()  # type: ignore[attr-defined]
 
@@ -105,13 +121,20 @@ class RendererPool:
         self._free = asyncio.Semaphore(size or len(os.sched_getaffinity(0)))
         self._idle: list[_Renderer] = []
 
-    async def warm(self, memory: int = Limits().memory) -> None:
+    async def warm(self, memory: int = DEFAULT.memory) -> None:
         """Start the first process now, so that the first document does not wait for it."""
         if not self._idle:
             async with self._free:
                 self._idle.append(await _Renderer.start(memory))
 
-    async def render(self, markdown: str, info: DocumentInfo, *, on_page: Callable[[int], None] | None = None, limits: Limits = Limits()) -> Rendered:  # noqa: B008 - frozen
+    async def render(
+        self,
+        markdown: str,
+        info: DocumentInfo,
+        *,
+        on_page: Callable[[int], None] | None = None,
+        limits: Limits = DEFAULT,
+    ) -> Rendered:
         """Render in a child process; see `render_isolated`."""
         if len(markdown) > limits.characters:
             raise DocumentError(
@@ -171,7 +194,11 @@ def pool() -> RendererPool:
 
 
 async def render_isolated(
-    markdown: str, info: DocumentInfo, *, on_page: Callable[[int], None] | None = None, limits: Limits = Limits()  # noqa: B008 - frozen
+    markdown: str,
+    info: DocumentInfo,
+    *,
+    on_page: Callable[[int], None] | None = None,
+    limits: Limits = DEFAULT,
 ) -> Rendered:
     """Render Markdown to PDF in a child process.
 
@@ -183,7 +210,7 @@ async def render_isolated(
 
     Raises:
         DocumentError: A limit was passed: the same text would fail again.
-        RendererLost: The process was ended from outside: trying again is right.
+        RendererLostError: The process was ended from outside: trying again is right.
         asyncio.CancelledError: The caller was cancelled; the process has been killed.
     """
     return await pool().render(markdown, info, on_page=on_page, limits=limits)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pyphen
 
@@ -16,11 +16,22 @@ from services.pdf_worker.shaping import Piece, levels, shape
 from services.pdf_worker.styles import LEADING, Style
 from services.pdf_worker.thai import syllables
 
+if TYPE_CHECKING:
+    from services.pdf_worker.pen import Pen
+    from services.pdf_worker.structure import Element
+
 SPACE = " \t\u1680\u2000-\u2006\u2008-\u200a\u200b\u205f\u3000"
 """Where a line may end and the space vanish; no-break spaces are not in it."""
 
-_CJK = "\u1100-\u11ff\u2e80-\u2fdf\u3001-\u30ff\u3100-\ua4cf\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff01-\uffef\U0001f000-\U0001faff\U00020000-\U0003ffff"
-_NOT_FIRST = "\u3001\u3002\uff0c\uff0e\uff1a\uff1b\uff1f\uff01\u300d\u300f\u3011\u3015\u3009\u300b\uff09\uff3d\uff5d\u30fb\u30fc\u3005\u3041\u3043\u3045\u3047\u3049\u3063\u3083\u3085\u3087\u30a1\u30a3\u30a5\u30a7\u30a9\u30c3\u30e3\u30e5\u30e7\u2019\u201d.,:;!?)\\]}%"
+_CJK = (
+    "\u1100-\u11ff\u2e80-\u2fdf\u3001-\u30ff\u3100-\ua4cf\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f"
+    "\uff01-\uffef\U0001f000-\U0001faff\U00020000-\U0003ffff"
+)
+_NOT_FIRST = (
+    "\u3001\u3002\uff0c\uff0e\uff1a\uff1b\uff1f\uff01\u300d\u300f\u3011\u3015\u3009\u300b\uff09\uff3d\uff5d\u30fb\u30fc"
+    "\u3005\u3041\u3043\u3045\u3047\u3049\u3063\u3083\u3085\u3087\u30a1\u30a3\u30a5\u30a7\u30a9\u30c3\u30e3\u30e5\u30e7"
+    "\u2019\u201d.,:;!?)\\]}%"
+)
 _NOT_LAST = "\u300c\u300e\u3010\u3014\u3008\u300a\uff08\uff3b\uff5b\u2018\u201c(\\[{"
 _JOIN = "\ufe00-\ufe0f\u200d\u20e3\U0001f3fb-\U0001f3ff\U000e0000-\U000e007f"
 _THAI = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
@@ -50,12 +61,22 @@ _thai_like = re.compile(f"[{_THAI}]")
 
 
 class Inline(Protocol):
-    """Something that stands in a line like a word: a formula, a checkbox."""
+    """Something that stands in a line like a word: a formula, a picture. Lengths in points."""
 
-    width: float
-    ascent: float
-    descent: float
-    text: str
+    @property
+    def width(self) -> float:
+        """Advance width."""
+
+    @property
+    def ascent(self) -> float:
+        """Above the baseline."""
+
+    @property
+    def descent(self) -> float:
+        """Below the baseline."""
+
+    def draw(self, pen: "Pen", x: float, y: float, element: "Element") -> None:
+        """Draw with the left end of the baseline at (x, y)."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +84,7 @@ class Span:
     """A run of text in one style, or one inline object.
 
     Attributes:
-        text: The text; `\\n` ends the line.
+        text: The text; a line feed ends the line.
         style: Its look.
         inline: The object standing there instead of text.
         notes: Keys of the footnotes that are called here.
@@ -84,7 +105,11 @@ class Atom:
         self.text = text
         self.style = style
         self.pieces = pieces
-        self.width = sum(piece.width for piece in pieces) * style.size / 1000 if len(pieces) != 1 else pieces[0].width * style.size / 1000
+        self.width = (
+            sum(piece.width for piece in pieces) * style.size / 1000
+            if len(pieces) != 1
+            else pieces[0].width * style.size / 1000
+        )
         self.space = space
         self.breaks = breaks
         self.inline: Inline | None = None
@@ -121,7 +146,8 @@ def hyphenator(language: str) -> pyphen.Pyphen | None:
     return pyphen.Pyphen(lang=found, left=3, right=3) if found else None
 
 
-def _atoms(spans: Sequence[Span], language: str, preserve: bool) -> Iterator[Atom]:
+def atoms(spans: Sequence[Span], language: str, preserve: bool) -> Iterator[Atom]:
+    """Cut spans into what a line may end between, shaped and measured."""
     text = "".join(span.text for span in spans)
     by_char = levels(text)
     offset = 0
@@ -184,7 +210,9 @@ def _words(text: str, preserve: bool) -> Iterator[tuple[str, bool, bool]]:
 SPACES = frozenset(" \t\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2008\u2009\u200a\u200b\u205f\u3000")
 
 
-def _atom(word: str, style: Style, space: bool, breaks: bool, language: str, by_char: list[int] | None, offset: int) -> Atom:
+def _atom(
+    word: str, style: Style, space: bool, breaks: bool, language: str, by_char: list[int] | None, offset: int
+) -> Atom:
     if word == "\n":
         return Atom(word, style, (), True, True)
     if by_char is None:
@@ -200,7 +228,13 @@ def _atom(word: str, style: Style, space: bool, breaks: bool, language: str, by_
 
 
 def break_lines(
-    spans: Sequence[Span], width: float, language: str, *, leading: float = LEADING, preserve: bool = False, hang: float = 0.0
+    spans: Sequence[Span],
+    width: float,
+    language: str,
+    *,
+    leading: float = LEADING,
+    preserve: bool = False,
+    hang: float = 0.0,
 ) -> list[Line]:
     """Set spans as lines no wider than `width`.
 
@@ -227,7 +261,7 @@ def break_lines(
         current, used, limit = [], 0.0, width - hang
 
     pending: list[Atom] = []
-    for atom in _bound(list(_atoms(spans, language, preserve))):
+    for atom in _bound(list(atoms(spans, language, preserve))):
         if atom.text == "\n" and atom.space:
             current.extend(pending)
             used += sum(one.width for one in pending)
@@ -270,7 +304,7 @@ def break_lines(
     current.extend(pending)
     used += sum(one.width for one in pending)
     while used > limit + 0.01 and pending:
-        # The last word has no break after it (an object, a run of styles): it goes to a line of its own, cut if need be.
+        # The last word has no break after it (an object, a run of styles): it gets a line of its own, cut if need be.
         del current[len(current) - len(pending) :]
         used -= sum(one.width for one in pending)
         if current:
@@ -286,8 +320,18 @@ def break_lines(
     return lines
 
 
-def _line(atoms: list[Atom], used: float, indent: float, leading: float, spans: Sequence[Span], hyphen: Piece | None, last: bool) -> Line:
-    size = max((atom.style.size for atom in atoms if not atom.style.rise), default=spans[0].style.size if spans else 0.0)
+def _line(
+    atoms: list[Atom],
+    used: float,
+    indent: float,
+    leading: float,
+    spans: Sequence[Span],
+    hyphen: Piece | None,
+    last: bool,
+) -> Line:
+    size = max(
+        (atom.style.size for atom in atoms if not atom.style.rise), default=spans[0].style.size if spans else 0.0
+    )
     height = size * leading
     baseline = (height + 0.72 * size) / 2
     for atom in atoms:
@@ -303,7 +347,13 @@ def _line(atoms: list[Atom], used: float, indent: float, leading: float, spans: 
 
 
 def _hyphenate(atom: Atom, room: float, language: str, hyphens: pyphen.Pyphen) -> tuple[Atom, Piece, Atom] | None:
-    if atom.inline is not None or atom.notes or atom.style.font.mono or atom.style.link.startswith("http") or not 6 <= len(atom.text) <= 60:
+    if (
+        atom.inline is not None
+        or atom.notes
+        or atom.style.font.mono
+        or atom.style.link.startswith("http")
+        or not 6 <= len(atom.text) <= 60
+    ):
         return None
     core = atom.text.strip("\u201c\u201d\u2018\u2019\"'()[],.;:!?*\u00bb\u00ab")
     if not core.isalpha() or len(core) < 6 or any(piece.level for piece in atom.pieces):
@@ -341,7 +391,15 @@ def _force(word: list[Atom], room: float, language: str, *, at_least_one: bool) 
         front = Atom(atom.text[:cut], atom.style, shape(atom.text[:cut], atom.style.font, language, level), False, True)
         rest: list[Atom] = []
         if atom.text[cut:]:
-            rest = [Atom(atom.text[cut:], atom.style, shape(atom.text[cut:], atom.style.font, language, level), False, atom.breaks)]
+            rest = [
+                Atom(
+                    atom.text[cut:],
+                    atom.style,
+                    shape(atom.text[cut:], atom.style.font, language, level),
+                    False,
+                    atom.breaks,
+                )
+            ]
             rest[0].notes = atom.notes
         else:
             front.notes = atom.notes

@@ -5,7 +5,7 @@ import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from services.pdf_worker.column import Column
 from services.pdf_worker.items import Item, Part
@@ -42,7 +42,6 @@ class Formula:
     color: str
     source: str
     display: bool
-    text: str = ""
 
     @property
     def width(self) -> float:
@@ -96,22 +95,26 @@ def display_items(source: str, column: Column) -> list[Item] | None:
 def _shape(source: str, display: bool) -> _Shape | None:
     if not source or len(source) > LONGEST:
         return None
-    # Costs 60 ms and 15 MB, and most documents have no formula.
-    import ziamath
+    with warnings.catch_warnings():
+        # The library finds its font by a function of Python's that is on its way out.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        # Imported here: it costs 60 ms and 15 MB, and most documents have no formula.
+        from ziamath import zmath
+        from ziamath.config import config
 
-    try:
-        ziamath.config.svg2 = False
-        latex = ziamath.Latex(source, size=DRAWN_AT, inline=not display)
-        svg = latex.svgxml()
-        # getsize and getyofst give the box around the ink and where its baseline is.
-        width, height = latex.getsize()
-        below = -latex.getyofst()
-        return _Shape(width, height - below, max(below, 0.0), _operators(svg))
-    except Exception:  # noqa: BLE001 - a library of recursive parsers fed by strangers; the text of the formula is shown instead
-        return None
+        config.svg2 = False
+        try:
+            latex = zmath.Latex(source, size=DRAWN_AT, inline=not display)
+            svg = latex.svgxml()
+            # getsize and getyofst give the box around the ink and where its baseline is.
+            width, height = latex.getsize()
+            below = -latex.getyofst()
+            return _Shape(width, height - below, max(below, 0.0), _operators(svg))
+        except Exception:  # noqa: BLE001 - recursive parsers fed by strangers; the formula is shown as text instead
+            return None
 
 
-def _operators(svg: ElementTree.Element) -> str:
+def _operators(svg: ET.Element) -> str:
     ops: list[str] = []
     for node in svg.iter():
         tag = node.tag.rpartition("}")[2]
@@ -140,7 +143,7 @@ def _path(data: str) -> str:
         if len(numbers) < need[command]:
             continue
         match command, numbers:
-            case ("M" | "L"), [x, y]:
+            case (("M" | "L"), [x, y]):
                 ops.append(f"{x:.3f} {-y:.3f} {command.lower()}")
             case "H", [x]:
                 ops.append(f"{x:.3f} {-y:.3f} l")

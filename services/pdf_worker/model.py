@@ -1,4 +1,4 @@
-"""What goes into a rendering and what comes out. Standard library only, so that the worker's own process stays small."""
+"""What goes into a rendering and what comes out; standard library only, so that the worker itself stays small."""
 
 from dataclasses import dataclass, field
 

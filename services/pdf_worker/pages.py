@@ -62,8 +62,15 @@ class _Cutter:
     def _add_notes(self, items: list[Item]) -> None:
         limit = (self.bottom - MARGIN_TOP) * MAX_NOTES
         for index, item in enumerate(items):
-            fits = self.used_notes + item.height <= limit and self.y + self.used_notes + item.height + NOTE_GAP <= self.bottom
-            if self.waiting or (self.own_notes and not fits) or item.height + NOTE_GAP > self.bottom - self.y - self.used_notes:
+            fits = (
+                self.used_notes + item.height <= limit
+                and self.y + self.used_notes + item.height + NOTE_GAP <= self.bottom
+            )
+            if (
+                self.waiting
+                or (self.own_notes and not fits)
+                or item.height + NOTE_GAP > self.bottom - self.y - self.used_notes
+            ):
                 self.waiting.extend(items[index:])
                 return
             self.own_notes.append(item)

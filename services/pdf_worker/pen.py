@@ -87,22 +87,26 @@ class Pen:
         bottom = self.height - y - height
         if radius:
             r = min(radius, height / 2, width / 2)
-            k = r * 0.448
-            right, top = x + width, bottom + height
-            self._ops.append(
-                f"{color} rg {x + r:.2f} {bottom:.2f} m {right - r:.2f} {bottom:.2f} l "
-                f"{right - k:.2f} {bottom:.2f} {right:.2f} {bottom + k:.2f} {right:.2f} {bottom + r:.2f} c {right:.2f} {top - r:.2f} l "
-                f"{right:.2f} {top - k:.2f} {right - k:.2f} {top:.2f} {right - r:.2f} {top:.2f} c {x + r:.2f} {top:.2f} l "
-                f"{x + k:.2f} {top:.2f} {x:.2f} {top - k:.2f} {x:.2f} {top - r:.2f} c {x:.2f} {bottom + r:.2f} l "
-                f"{x:.2f} {bottom + k:.2f} {x + k:.2f} {bottom:.2f} {x + r:.2f} {bottom:.2f} c f"
-            )
+            k = r * 0.448  # how far a Bezier handle stays from the corner, for a circle's quarter
+            left, right, top = x, x + width, bottom + height
+            path = [f"{left + r:.2f} {bottom:.2f} m {right - r:.2f} {bottom:.2f} l"]
+            for ax, ay, bx, by, cx, cy, dx, dy in (
+                (right - k, bottom, right, bottom + k, right, bottom + r, right, top - r),
+                (right, top - k, right - k, top, right - r, top, left + r, top),
+                (left + k, top, left, top - k, left, top - r, left, bottom + r),
+                (left, bottom + k, left + k, bottom, left + r, bottom, left + r, bottom),
+            ):
+                path.append(f"{ax:.2f} {ay:.2f} {bx:.2f} {by:.2f} {cx:.2f} {cy:.2f} c {dx:.2f} {dy:.2f} l")
+            self._ops.append(f"{color} rg {' '.join(path)} f")
         else:
             self._ops.append(f"{color} rg {x:.2f} {bottom:.2f} {width:.2f} {height:.2f} re f")
 
     def rule(self, x: float, y: float, length: float, color: str, thickness: float = 0.5) -> None:
         """A horizontal line."""
         self.mark(ARTIFACT)
-        self._ops.append(f"{color} RG {thickness:.2f} w {x:.2f} {self.height - y:.2f} m {x + length:.2f} {self.height - y:.2f} l S")
+        self._ops.append(
+            f"{color} RG {thickness:.2f} w {x:.2f} {self.height - y:.2f} m {x + length:.2f} {self.height - y:.2f} l S"
+        )
 
     def literal(self, ops: str, element: Element) -> None:
         """PDF operators of our own making."""
@@ -145,7 +149,7 @@ class Pen:
                 run, start = [], x
             if piece is None:
                 if atom.inline is not None:
-                    self._inline(atom, x, base, element)
+                    atom.inline.draw(self, x, base, element)
                 start = x + width
                 style = None
             else:
@@ -166,10 +170,6 @@ class Pen:
                 start, style = x, current
             if atom is not None:
                 x += atom.width if piece is None else piece.width * atom.style.size / 1000
-
-    def _inline(self, atom: Atom, x: float, base: float, element: Element) -> None:
-        assert atom.inline is not None
-        atom.inline.draw(self, x, base, element)  # type: ignore[attr-defined]
 
     def _run(self, pieces: list[Piece], style: Style | None, x: float, base: float, element: Element) -> None:
         if not pieces or style is None:
@@ -200,13 +200,15 @@ class Pen:
                     self._set_face(ops, owner_face, face, style)
                     face = owner_face
                 code = self._font(owner_face).code(mark.gid, "")
-                ops.append(f"1 0 0 1 {start + mark.x * style.size / 1000:.2f} {y + mark.y * style.size / 1000:.2f} Tm <{code}> Tj")
+                right, up = start + mark.x * style.size / 1000, y + mark.y * style.size / 1000
+                ops.append(f"1 0 0 1 {right:.2f} {up:.2f} Tm <{code}> Tj")
             ops.append("EMC")
         if face is not None and face.stroke:
             ops.append("0 Tr")
         ops.append("ET")
         if style.strike:
-            ops.append(f"{style.color} RG 0.6 w {x:.2f} {y + style.size * 0.28:.2f} m {x + width:.2f} {y + style.size * 0.28:.2f} l S")
+            middle = y + style.size * 0.28
+            ops.append(f"{style.color} RG 0.6 w {x:.2f} {middle:.2f} m {x + width:.2f} {middle:.2f} l S")
         self._ops.append("\n".join(ops))
         if style.link:
             if element is not ARTIFACT and style.link.startswith("http") and not style.rise:
@@ -284,7 +286,9 @@ class Pen:
             return
         self.mark(ARTIFACT)
         y = self.height - base + 0.6
-        self._ops.append(f"q {color} RG 0.7 w 1 J [0 4] {start % 4:.2f} d {start:.2f} {y:.2f} m {end:.2f} {y:.2f} l S Q")
+        self._ops.append(
+            f"q {color} RG 0.7 w 1 J [0 4] {start % 4:.2f} d {start:.2f} {y:.2f} m {end:.2f} {y:.2f} l S Q"
+        )
 
     # Links and bookmarks
 
@@ -314,7 +318,13 @@ class Pen:
         if target.startswith("#"):
             entries["Dest"] = PDFString(target)
         else:
-            entries["A"] = PDFDictionary({"Type": PDFName("Action"), "S": PDFName("URI"), "URI": PDFString(target.encode("ascii", "replace").decode())})
+            entries["A"] = PDFDictionary(
+                {
+                    "Type": PDFName("Action"),
+                    "S": PDFName("URI"),
+                    "URI": PDFString(target.encode("ascii", "replace").decode()),
+                }
+            )
         name = f"Link.{len(self._annotations)}"
         annotation = PDFDictionary(entries)
         self._annotations.append((annotation, target))

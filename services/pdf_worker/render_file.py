@@ -20,7 +20,9 @@ EXAMPLES = """examples:
 Pictures are drawn if they are data URIs; a file or address that the text names is shown, not opened."""
 
 
-def render_file(source: Path, target: Path, *, paper: Paper = Paper.A4, language: str = "en", title: str = "") -> Rendered:
+def render_file(
+    source: Path, target: Path, *, paper: Paper = Paper.A4, language: str = "en", title: str = ""
+) -> Rendered:
     """Render `source` to `target`.
 
     Args:
@@ -46,12 +48,21 @@ def render_file(source: Path, target: Path, *, paper: Paper = Paper.A4, language
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit code: 0 done, 1 the file or the document is at fault."""
     parser = argparse.ArgumentParser(
-        prog="render_file", description="Render a Markdown file to PDF.", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="render_file",
+        description="Render a Markdown file to PDF.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", type=Path, metavar="FILE.md", help="the Markdown file")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE.pdf", help="the PDF (default: beside the Markdown file)")
-    parser.add_argument("--paper", type=Paper, choices=list(Paper), help="page size (default: letter for en-US, else a4)")
-    parser.add_argument("--language", default="en", help="language of the text, such as de or en-US (default: %(default)s)")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE.pdf", help="the PDF (default: beside the Markdown file)"
+    )
+    parser.add_argument(
+        "--paper", type=Paper, choices=list(Paper), help="page size (default: letter for en-US, else a4)"
+    )
+    parser.add_argument(
+        "--language", default="en", help="language of the text, such as de or en-US (default: %(default)s)"
+    )
     parser.add_argument("--title", default="", help="title on the cover (default: the first heading)")
     given = parser.parse_args(arguments)
     target = given.output or given.source.with_suffix(".pdf")
@@ -63,7 +74,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     for sentence in rendered.fallbacks:
         sys.stderr.write(f"note: {sentence}\n")
-    sys.stdout.write(f"{target}: {rendered.pages} page{'s' if rendered.pages != 1 else ''}, {len(rendered.pdf):,} bytes\n")
+    sys.stdout.write(
+        f"{target}: {rendered.pages} page{'s' if rendered.pages != 1 else ''}, {len(rendered.pdf):,} bytes\n"
+    )
     return 0
 
 

@@ -10,11 +10,16 @@ from bidi import algorithm
 from services.pdf_worker.fonts import EMOJI_PRESENTATION, Face, covering, primary
 from services.pdf_worker.styles import Font
 
-RTL = re.compile("[\u0590-\u08ff\u200f\u202b\u202e\u2067\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
+RTL = re.compile(
+    "[\u0590-\u08ff\u200f\u202b\u202e\u2067\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
+)
 """Text without any of these needs no bidirectional algorithm."""
 
 RTL_MARKS = "".join(
-    chr(code) for start, end in ((0x0591, 0x05C7), (0x0610, 0x061A), (0x064B, 0x065F), (0x0670, 0x0670), (0x06D6, 0x06ED)) for code in range(start, end + 1) if unicodedata.combining(chr(code))
+    chr(code)
+    for start, end in ((0x0591, 0x05C7), (0x0610, 0x061A), (0x064B, 0x065F), (0x0670, 0x0670), (0x06D6, 0x06ED))
+    for code in range(start, end + 1)
+    if unicodedata.combining(chr(code))
 )
 """Points and vowel signs of Hebrew and Arabic."""
 
@@ -107,7 +112,7 @@ def levels(text: str) -> list[int] | None:
     algorithm.resolve_neutral_types(storage, False)
     algorithm.resolve_implicit_levels(storage, False)
     found = [base] * len(text)
-    # The algorithm drops explicit marks (rule X9); they keep the paragraph's level here, since they are drawn as nothing.
+    # The algorithm drops explicit marks (rule X9); here they keep the paragraph's level, and nothing is drawn.
     for char in storage["chars"]:
         found[char["index"]] = char["level"]
     return found

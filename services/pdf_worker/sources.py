@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from services.pdf_worker.inline import plain
 from services.pdf_worker.markdown import Node
 
-SOURCES = re.compile(
-    r"^\W*(?:\d+\W+)?(sources?|references?|bibliography|works cited|citations|further reading|quellen(verzeichnis)?|literatur(verzeichnis)?|fuentes|referencias|bibliograf[i\u00ed]a|r[e\u00e9]f[e\u00e9]rences|sources citées|fonti|refer[e\u00ea]ncias|bronnen"
-    r"|источники|литература|\u03c0\u03b7\u03b3\u03ad\u03c2|\u05de\u05e7\u05d5\u05e8\u05d5\u05ea|\u0627\u0644\u0645\u0635\u0627\u062f\u0631|\u0627\u0644\u0645\u0631\u0627\u062c\u0639|\u0938\u094d\u0930\u094b\u0924|\u0938\u0902\u0926\u0930\u094d\u092d"
-    r"|\u0e41\u0e2b\u0e25\u0e48\u0e07\u0e17\u0e35\u0e48\u0e21\u0e32|\u0e2d\u0e49\u0e32\u0e07\u0e2d\u0e34\u0e07|\u53c2\u8003\u6587\u732e|\u53c3\u8003\u6587\u737b|\u6765\u6e90|\u4f86\u6e90|\u51fa\u5178|\u53c2\u8003\u8cc7\u6599|\ucd9c\ucc98|\ucc38\uace0\s*\ubb38\ud5cc)\W*$",
-    re.IGNORECASE,
+NAMES = (
+    r"sources?|references?|bibliography|works cited|citations|further reading|"
+    r"quellen(?:verzeichnis)?|literatur(?:verzeichnis)?|fuentes|referencias|"
+    r"bibliograf[ií]a|r[eé]f[eé]rences|sources citées|fonti|refer[eê]ncias|bronnen|"
+    r"источники|литература|πηγές|מקורות|المصادر|المراجع|स्रोत|संदर्भ|แหล่งที่มา|อ้างอิง|"
+    r"参考文献|參考文獻|来源|來源|出典|参考資料|출처|참고\s*문헌"
 )
+"""What models call their list of sources."""
+
+SOURCES = re.compile(rf"^\W*(?:\d+\W+)?(?:{NAMES})\W*$", re.IGNORECASE)
 NUMBERED = re.compile(r"\[(\d{1,3})\]")
 
 

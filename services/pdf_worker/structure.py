@@ -122,7 +122,11 @@ class Structure:
             elif kid[0] == first:
                 kids.append(str(kid[1]))
             else:
-                kids.append(PDFDictionary({"Type": PDFName("MCR"), "Pg": PDFObjectReference(pages[kid[0]]), "MCID": str(kid[1])}))
+                kids.append(
+                    PDFDictionary(
+                        {"Type": PDFName("MCR"), "Pg": PDFObjectReference(pages[kid[0]]), "MCID": str(kid[1])}
+                    )
+                )
         if kids:
             entries["K"] = PDFArray(kids) if len(kids) > 1 else kids[0]
         return PDFDictionary(entries)

@@ -33,6 +33,9 @@ class Font(NamedTuple):
     italic: bool = False
 
 
+REGULAR = Font()
+
+
 @dataclass(frozen=True)
 class Style:
     """How a run of text looks.
@@ -47,7 +50,7 @@ class Style:
         link: Address (`https://…`) or internal name (`#…`) the run leads to; empty for none.
     """
 
-    font: Font = Font()
+    font: Font = REGULAR
     size: float = BODY
     color: str = INK
     rise: float = 0.0

@@ -8,7 +8,7 @@ from services.pdf_worker.code import literal_items
 from services.pdf_worker.column import Column
 from services.pdf_worker.inline import spans
 from services.pdf_worker.items import Item, Part, TableHead, space
-from services.pdf_worker.lines import Line, Span, break_lines
+from services.pdf_worker.lines import Line, Span, atoms, break_lines
 from services.pdf_worker.markdown import Node
 from services.pdf_worker.shaping import base_level
 from services.pdf_worker.structure import Element
@@ -39,15 +39,19 @@ class _Cell:
 
 @dataclass(frozen=True)
 class _Band:
-    """Background and rules of one row."""
+    """Background and rules of one row, and its cells in order, of which some may hold nothing to draw."""
 
     width: float
     height: float
     fill: str
     rule: str
     thickness: float
+    cells: tuple[Element, ...]
 
     def draw(self, pen: "Pen", x: float, y: float, element: Element) -> None:
+        if element is self.cells[0].parent:
+            for cell in self.cells:
+                cell.place()
         if self.fill:
             pen.panel(x, y, self.width, self.height, self.fill)
         if self.rule:
@@ -65,11 +69,17 @@ def table_items(node: Node, column: Column, blocks: "Blocks") -> list[Item]:
     rows = [row for section in node.children for row in section.children]
     count = len(rows[0].children) if rows else 0
     if count * len(rows) > blocks.max_cells:
-        blocks.fallbacks.append(f"A table of {len(rows)} rows and {count} columns was set as plain text: it has more than {blocks.max_cells} cells.")
+        blocks.fallbacks.append(
+            f"A table of {len(rows)} rows and {count} columns was set as plain text: "
+            f"it has more than {blocks.max_cells} cells."
+        )
         text = "\n".join(" | ".join(cell.text for cell in row.children) for row in rows)
         return literal_items(text, column, blocks.language)
     right = bool(base_level(next((cell.text for cell in rows[0].children if cell.inline), ""))) if rows else False
+    # Measuring at several sizes must not use up the one printing of an address.
+    printed = frozenset(blocks.context.printed)
     for size in SIZES:
+        blocks.context.printed = set(printed)
         cells = _measure(rows, column, blocks, size)
         least = [max(row[index].least for row in cells) for index in range(count)]
         if sum(least) + 2 * PAD_X * count <= column.width or size == SIZES[-1]:
@@ -89,8 +99,6 @@ def table_items(node: Node, column: Column, blocks: "Blocks") -> list[Item]:
 def _measure(rows: Sequence[Node], column: Column, blocks: "Blocks", size: float) -> list[list[_Cell]]:
     context = blocks.context
     context.breaks_in_cells = True
-    # Measuring at several sizes must not use up the one printing of an address.
-    printed = set(context.printed)
     measured = []
     for number, row in enumerate(rows):
         style = replace(column.style, size=size, font=Font(bold=number == 0))
@@ -101,8 +109,6 @@ def _measure(rows: Sequence[Node], column: Column, blocks: "Blocks", size: float
             cells.append(_cell(own, align, blocks.language))
         measured.append(cells)
     context.breaks_in_cells = False
-    if size != SIZES[-1]:
-        context.printed = printed
     return measured
 
 
@@ -121,9 +127,8 @@ def _cell(own: list[Span], align: str, language: str) -> _Cell:
 
 
 def _longest(span: Span, language: str) -> float:
-    from services.pdf_worker.lines import _atoms
 
-    return max((atom.width for atom in _atoms([span], language, False) if not atom.space), default=0.0)
+    return max((atom.width for atom in atoms([span], language, False) if not atom.space), default=0.0)
 
 
 def _groups(least: Sequence[float], width: float) -> list[list[int]]:
@@ -159,7 +164,9 @@ def _widths(natural: Sequence[float], least: Sequence[float], width: float) -> l
     return [need + pad + extra * share / total for need, share in zip(least, shares, strict=True)]
 
 
-def _part(cells: list[list[_Cell]], widths: list[float], column: Column, element: Element, blocks: "Blocks", *, right: bool) -> list[Item]:
+def _part(
+    cells: list[list[_Cell]], widths: list[float], column: Column, element: Element, blocks: "Blocks", *, right: bool
+) -> list[Item]:
     edges = []
     x = column.x
     for width in widths if not right else reversed(widths):
@@ -169,14 +176,14 @@ def _part(cells: list[list[_Cell]], widths: list[float], column: Column, element
         edges.reverse()
     total = sum(widths)
     group = Element("THead", element)
-    head_items = _row(cells[0], edges, widths, total, column, group, blocks, fill=PANEL, rule=ACCENT, tag="TH", last=False)
+    head_items = _row(cells[0], edges, widths, total, column, group, blocks, fill=PANEL, rule=ACCENT, tag="TH")
     for item in head_items:
         item.keep = True
     head = TableHead(head_items)
     body = Element("TBody", element)
     items = list(head_items)
-    for number, row in enumerate(cells[1:], 1):
-        own = _row(row, edges, widths, total, column, body, blocks, fill="", rule=RULE, tag="TD", last=number == len(cells) - 1)
+    for row in cells[1:]:
+        own = _row(row, edges, widths, total, column, body, blocks, fill="", rule=RULE, tag="TD")
         for item in own:
             item.head = head if head.height < 250.0 else None
         items.extend(own)
@@ -186,7 +193,19 @@ def _part(cells: list[list[_Cell]], widths: list[float], column: Column, element
     return items
 
 
-def _row(row: list[_Cell], edges: list[float], widths: list[float], total: float, column: Column, group: Element, blocks: "Blocks", *, fill: str, rule: str, tag: str, last: bool) -> list[Item]:
+def _row(
+    row: list[_Cell],
+    edges: list[float],
+    widths: list[float],
+    total: float,
+    column: Column,
+    group: Element,
+    blocks: "Blocks",
+    *,
+    fill: str,
+    rule: str,
+    tag: str,
+) -> list[Item]:
     element = Element("TR", group)
     laid: list[tuple[list[Line], float, Element]] = []
     for cell, x, width in zip(row, edges, widths, strict=True):
@@ -200,7 +219,7 @@ def _row(row: list[_Cell], edges: list[float], widths: list[float], total: float
             elif cell.align == "center":
                 line.indent = (room - line.width) / 2
         laid.append((lines, x + PAD_X, own))
-        own.place_when_empty = not lines  # type: ignore[attr-defined]
+    cells = tuple(own for _, _, own in laid)
     height = max((sum(line.height for line in lines) for lines, _, _ in laid), default=0.0)
     thickness = 0.9 if rule == ACCENT else 0.5
     left = min(edges)
@@ -211,7 +230,7 @@ def _row(row: list[_Cell], edges: list[float], widths: list[float], total: float
         bottom = PAD_Y if number == len(slices) - 1 else 0.0
         whole = top + part_height + bottom
         item = Item(whole, panels=column.panels, stick=0 < number < 2 or 0 < number == len(slices) - 1)
-        item.parts.append(Part(left, 0.0, _Band(total, whole, fill, rule if bottom else "", thickness), element))
+        item.parts.append(Part(left, 0.0, _Band(total, whole, fill, rule if bottom else "", thickness, cells), element))
         notes: list[str] = []
         for (_, x, own), lines in zip(laid, part, strict=True):
             y = top
@@ -225,7 +244,7 @@ def _row(row: list[_Cell], edges: list[float], widths: list[float], total: float
 
 
 def _slices(cells: list[list[Line]], height: float) -> list[tuple[list[list[Line]], float]]:
-    """Cut a tall row into strips of whole lines: two lines of its tallest cell, and what fits beside them of the others."""
+    """Cut a tall row into strips: two lines of its tallest cell, and what fits beside them of the others."""
     if height <= TALL:
         return [(cells, height)]
     waiting = [list(reversed(lines)) for lines in cells]

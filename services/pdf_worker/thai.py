@@ -9,7 +9,7 @@ import re
 
 _BEGINS = re.compile(
     "(?<=.)(?=[\u0e40-\u0e44\u0ec0-\u0ec4])"  # Thai and Lao vowels that stand before their consonant
-    "|(?<=[\u0e2f\u0e30\u0e46\u0eb0\u0ec6])(?=[\u0e01-\u0e2e\u0e81-\u0eae])"  # after a vowel or sign that ends a syllable
+    "|(?<=[\u0e2f\u0e30\u0e46\u0eb0\u0ec6])(?=[\u0e01-\u0e2e\u0e81-\u0eae])"  # after a final vowel
     "|(?<=[\u17d4\u17d5\u104a\u104b])"  # after the full stops of Khmer and Burmese
     "|(?<=[\u1036-\u1038\u17c7\u17c8])(?=[\u1000-\u102a\u1780-\u17b3])"  # after their tone and visarga
 )

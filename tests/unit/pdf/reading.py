@@ -40,7 +40,9 @@ def squeezed(text: str) -> str:
 
     Lines break inside long words, so words are compared in the text without its spaces.
     """
-    return "".join(unicodedata.normalize("NFKC", BIDI_MARKS.sub("", text).replace("\u00ad", "").replace("\u2010", "-")).split())
+    return "".join(
+        unicodedata.normalize("NFKC", BIDI_MARKS.sub("", text).replace("\u00ad", "").replace("\u2010", "-")).split()
+    )
 
 
 def missing_words(words: list[str], text: str) -> list[str]:
@@ -66,7 +68,7 @@ class _Text(HTMLParser):
     def handle_data(self, data: str) -> None:
         self.parts.append(data)
 
-    def handle_starttag(self, tag: str, attrs: object) -> None:
+    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002 - what the base class calls
         if tag not in ("em", "strong", "a", "code", "del", "s", "sup"):
             self.parts.append(" ")
 

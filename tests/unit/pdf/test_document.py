@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pypdf import PdfReader
@@ -23,10 +24,13 @@ INFO = DocumentInfo(
     created_at="2026-11-23T09:30:00+01:00",
     keywords=("tardigrades", "survival"),
 )
-LONG = "# The Title\n\n" + "".join(f"## Part {number}\n\n" + "Words for the page. " * 150 + "\n\n### Detail\n\nMore.\n\n" for number in range(8))
+LONG = "# The Title\n\n" + "".join(
+    f"## Part {number}\n\n" + "Words for the page. " * 150 + "\n\n### Detail\n\nMore.\n\n" for number in range(8)
+)
 
 
-def reader(pdf: bytes) -> PdfReader:
+def reader(pdf: bytes) -> Any:
+    """pypdf's objects are looked up like the PDF's own dictionaries, which its types do not say."""
     return PdfReader(io.BytesIO(pdf), strict=True)
 
 
@@ -52,7 +56,12 @@ def test_title_comes_from_the_argument_the_heading_or_the_prompt() -> None:
 
 def test_the_heading_on_the_cover_is_not_repeated() -> None:
     assert squeezed(pdfium_text(render("# Unique Heading\n\ntext", INFO).pdf)).count("UniqueHeading") == 1
-    assert squeezed(pdfium_text(render("# Unique Heading\n\ntext", DocumentInfo(title="Unique Heading")).pdf)).count("UniqueHeading") == 1
+    assert (
+        squeezed(pdfium_text(render("# Unique Heading\n\ntext", DocumentInfo(title="Unique Heading")).pdf)).count(
+            "UniqueHeading"
+        )
+        == 1
+    )
 
 
 def test_metadata_and_language() -> None:
@@ -64,7 +73,7 @@ def test_metadata_and_language() -> None:
     assert metadata["/CreationDate"] == "D:20261123083000+00'00'"
     root = document.trailer["/Root"]
     assert root["/Lang"] == "en"
-    assert root["/ViewerPreferences"]["/DisplayDocTitle"] == True  # noqa: E712 - pypdf's own boolean object
+    assert root["/ViewerPreferences"]["/DisplayDocTitle"].value is True
     assert b"<dc:title>" in root["/Metadata"].get_data()
     assert document.page_labels[0] == "1"
 
@@ -101,7 +110,11 @@ def test_pages_say_which_they_are() -> None:
 
 
 def test_internal_links_and_citations_lead_to_their_places() -> None:
-    text = "See [below](#the-end) and a claim [2].\n\n" + "Filler.\n\n" * 80 + "## The End\n\n## Sources\n\n1. First.\n2. Second.\n"
+    text = (
+        "See [below](#the-end) and a claim [2].\n\n"
+        + "Filler.\n\n" * 80
+        + "## The End\n\n## Sources\n\n1. First.\n2. Second.\n"
+    )
     document = reader(render(text, INFO).pdf)
     last = document.pages[-1].indirect_reference
     targets = [link.get_object()["/Dest"][0] for link in document.pages[0]["/Annots"]]
@@ -115,14 +128,18 @@ def test_a_number_in_brackets_without_a_source_list_is_text() -> None:
 
 
 def test_addresses_are_printed_once() -> None:
-    text = "[a](https://example.org/long/path) and [again](https://example.org/long/path) and <https://example.org/bare>."
+    text = (
+        "[a](https://example.org/long/path) and [again](https://example.org/long/path) and <https://example.org/bare>."
+    )
     found = pdfium_text(render(text, INFO).pdf)
     assert found.count("example.org/long/path") == 1
     assert found.count("example.org/bare") == 1
 
 
 def test_footnotes_stand_on_the_page_that_calls_them() -> None:
-    text = "".join(f"Paragraph {number}.[^{number}]\n\n" + "filler words " * 120 + "\n\n" for number in range(12)) + "".join(f"[^{number}]: Note{number}here.\n" for number in range(12))
+    text = "".join(
+        f"Paragraph {number}.[^{number}]\n\n" + "filler words " * 120 + "\n\n" for number in range(12)
+    ) + "".join(f"[^{number}]: Note{number}here.\n" for number in range(12))
     document = reader(render(text, DocumentInfo(title="")).pdf)
     pages = [squeezed(page.extract_text()) for page in document.pages]
     for number in range(12):
@@ -132,14 +149,18 @@ def test_footnotes_stand_on_the_page_that_calls_them() -> None:
 
 def test_a_heading_stays_with_what_follows() -> None:
     for filler in range(36, 50):
-        document = reader(render("line\n\n" * filler + "## Heading\n\nFollowing paragraph.", DocumentInfo(title="")).pdf)
+        document = reader(
+            render("line\n\n" * filler + "## Heading\n\nFollowing paragraph.", DocumentInfo(title="")).pdf
+        )
         for page in document.pages:
             text = squeezed(page.extract_text())
             assert ("Heading" in text) == ("Followingparagraph." in text)
 
 
 def test_table_heads_repeat_and_rows_are_complete() -> None:
-    text = "| Number | Square |\n|--:|--:|\n" + "".join(f"| n{number} | s{number * number} |\n" for number in range(200))
+    text = "| Number | Square |\n|--:|--:|\n" + "".join(
+        f"| n{number} | s{number * number} |\n" for number in range(200)
+    )
     document = reader(render(text, DocumentInfo(title="")).pdf)
     assert len(document.pages) > 3
     for page in document.pages:
@@ -169,7 +190,15 @@ def test_every_script_is_drawn_by_a_font_that_has_it() -> None:
     document = reader(render(text, DocumentInfo(title="")).pdf)
     fonts = document.pages[0]["/Resources"]["/Font"]
     names = {str(font.get_object()["/BaseFont"]).partition("+")[2] for font in fonts.values()}
-    for expected in ("NotoSans", "NotoSansHebrew", "NotoSansArabic", "NotoSansDevanagari", "NotoSansThai", "DroidSansFallback", "NotoEmoji"):
+    for expected in (
+        "NotoSans",
+        "NotoSansHebrew",
+        "NotoSansArabic",
+        "NotoSansDevanagari",
+        "NotoSansThai",
+        "DroidSansFallback",
+        "NotoEmoji",
+    ):
         assert any(name.startswith(expected) for name in names)
     assert "\ufffd" not in pdfium_text(render(text, DocumentInfo(title="")).pdf)
     for font in fonts.values():
@@ -195,7 +224,9 @@ def test_the_same_bytes_in_every_process(name: str) -> None:
     digests = set()
     for seed, extra in (("0", {}), ("1", {"TZ": "Asia/Tokyo"}), ("4242", {"SOURCE_DATE_EPOCH": "1", "LC_ALL": "C"})):
         environment = {**os.environ, "PYTHONHASHSEED": seed, **extra}
-        done = subprocess.run([sys.executable, "-c", SAME, str(path)], env=environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", SAME, str(path)], env=environment, capture_output=True, text=True, check=True
+        )
         digests.add(done.stdout.strip())
     assert len(digests) == 1
 
@@ -217,7 +248,9 @@ def test_the_file_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "missing.md" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("language", "word"), [("de", "Donaudampfschifffahrtsgesellschaft "), ("en", "internationalization ")])
+@pytest.mark.parametrize(
+    ("language", "word"), [("de", "Donaudampfschifffahrtsgesellschaft "), ("en", "internationalization ")]
+)
 def test_hyphens_of_the_layout_are_soft(language: str, word: str) -> None:
     found = pdfium_text(render(word * 60, DocumentInfo(title="", language=language)).pdf)
     assert missing_words([word.strip()] * 60, found.replace("\ufffe", "").replace("\x02", "")) == []

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import psutil
 import pytest
 
-from services.pdf_worker.isolation import RendererLost, RendererPool
+from services.pdf_worker.isolation import RendererLostError, RendererPool
 from services.pdf_worker.limits import DocumentError, Limits
 from services.pdf_worker.model import DocumentInfo
 
@@ -79,7 +79,7 @@ async def test_a_process_killed_from_outside_is_replaced(pool: RendererPool) -> 
     await asyncio.wait_for(started.wait(), 60)
     [child] = renderers()
     child.kill()
-    with pytest.raises(RendererLost, match="ended with code -9"):
+    with pytest.raises(RendererLostError, match="ended with code -9"):
         await task
     assert (await pool.render("after", INFO)).pages == 1
 
@@ -110,15 +110,19 @@ async def test_close_ends_all_processes() -> None:
 
 
 CONFINED = """
-import socket, subprocess, sys
+import os, socket, subprocess, sys
 from services.pdf_worker.child import confine
 from services.pdf_worker.document import DocumentInfo, render
 confine()
 render("# works $x^2$ \\u0645 \\u6c34", DocumentInfo(title=""))
 refused = 0
 for attempt in (
-    lambda: open("/etc/hostname"), lambda: open("/tmp/written", "w"), lambda: open("/proc/self/environ"),
-    lambda: socket.socket().connect(("127.0.0.1", 9)), lambda: subprocess.run(["true"]), lambda: __import__("os").system("true"),
+    lambda: open("/etc/hostname"),
+    lambda: open("/tmp/written", "w"),
+    lambda: open("/proc/self/environ"),
+    lambda: socket.socket().connect(("127.0.0.1", 9)),
+    lambda: subprocess.run(["true"]),
+    lambda: os.system("true"),
 ):
     try:
         attempt()
@@ -134,6 +138,7 @@ def test_the_renderer_process_is_confined() -> None:
 
 
 def test_the_worker_itself_loads_no_layout() -> None:
-    code = "import services.pdf_worker.isolation, sys; print([name for name in sys.modules if name.partition('.')[0] in ('reportlab', 'markdown_it', 'PIL', 'uharfbuzz')])"
+    heavy = ("reportlab", "markdown_it", "PIL", "uharfbuzz")
+    code = f"import services.pdf_worker.isolation, sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -21,7 +21,9 @@ def words_missing(html: str, pdf: bytes, *, guess: bool) -> list[str]:
     words = html_words(html)
     if not PDFTOTEXT:
         return missing_words(words, pdfium_text(pdf))
-    return missing_words(words, poppler_text(pdf, raw=True)) + (missing_words(words, poppler_text(pdf)) if guess else [])
+    return missing_words(words, poppler_text(pdf, raw=True)) + (
+        missing_words(words, poppler_text(pdf)) if guess else []
+    )
 
 
 @pytest.mark.parametrize("section", sorted({example["section"] for example in COMMONMARK}))

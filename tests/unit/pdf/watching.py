@@ -8,7 +8,18 @@ from contextlib import contextmanager
 HARMLESS = tuple(os.path.realpath(path) + os.sep for path in {*sys.path, sys.prefix, sys.base_prefix} if path)
 """Python's own modules and the packages' fonts are loaded when a document first needs them."""
 
-WATCHED = ("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "urllib.", "ftplib.", "http.", "shutil.")
+WATCHED = (
+    "socket.",
+    "subprocess.",
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.fork",
+    "urllib.",
+    "ftplib.",
+    "http.",
+    "shutil.",
+)
 
 _seen: list[str] = []
 _watching = False
@@ -34,7 +45,7 @@ sys.addaudithook(_hook)
 @contextmanager
 def watched() -> Iterator[list[str]]:
     """Collect every file opened outside the installation, and every socket and process."""
-    global _watching  # noqa: PLW0603 - an audit hook cannot be removed, only told to be silent
+    global _watching
     _seen.clear()
     _watching = True
     try:
