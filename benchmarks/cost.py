@@ -93,9 +93,10 @@ async def make_reports(client: Client, name: str, plan: Plan) -> tuple[dict[str,
         await asyncio.sleep(1 / plan.arrivals)
     completed = 0
     for ended in asyncio.as_completed(waiting):
-        completed += await ended
-        if completed % 10 == 0:
-            progress(f"{name}: {completed} of {plan.reports} completed")
+        if await ended:
+            completed += 1
+            if completed % 10 == 0:
+                progress(f"{name}: {completed} of {plan.reports} completed")
     return prompts, completed
 
 
