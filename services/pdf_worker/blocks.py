@@ -64,6 +64,7 @@ class Blocks:
         headings: All headings met, in order.
         slugs: Names of headings.
         fallbacks: One sentence for each block set as plain text.
+        heading_level: Of the last heading, for screen readers; the title block is one of level 1.
     """
 
     language: str
@@ -74,6 +75,7 @@ class Blocks:
     headings: list[Heading] = field(default_factory=list)
     slugs: Slugs = field(default_factory=Slugs)
     fallbacks: list[str] = field(default_factory=list)
+    heading_level: int = 0
 
     def blocks(self, nodes: Sequence[Node], column: Column, *, tight: bool = False) -> list[Item]:
         """Lay out blocks one below the other."""
@@ -171,7 +173,7 @@ class Blocks:
         level = int(node.token.tag[1])
         size, _, _, color = HEADINGS[level]
         style = Style(Font(bold=level != 6, italic=level == 6), size, color)
-        items = self.paragraph(node.inline, replace(column, style=style), tag=f"H{level}", leading=1.25)
+        items = self.paragraph(node.inline, replace(column, style=style), tag=f"H{self._structural(level)}", leading=1.25)
         if not items:
             return []
         title = plain(node.inline) or "\u2013"
@@ -183,6 +185,11 @@ class Blocks:
         for item in items:
             item.keep = True
         return items
+
+    def _structural(self, level: int) -> int:
+        """The level for screen readers, who are told of no level that has none above it (PDF/UA, 7.4.2)."""
+        self.heading_level = min(level, self.heading_level + 1)
+        return self.heading_level
 
     def listing(self, node: Node, column: Column) -> list[Item]:
         """Lay out a list."""
@@ -254,7 +261,7 @@ class Blocks:
 
     def note(self, node: Node, number: str, column: Column) -> list[Item]:
         """Lay out a footnote, its number hanging before it."""
-        element = Element("Note", column.element)
+        element = Element("Note", column.element, identifier=f"note-{number}")
         inner = replace(column.indented(16.0), element=element)
         items = self.blocks(node.children, inner, tight=True)
         line = break_lines([Span(number, replace(column.style, color=ACCENT))], 40.0, "en", leading=column.leading)[0]

@@ -81,6 +81,7 @@ class _Document:
         self.context.sources = sources
         self.context.printed.update(addresses)
         cover = self._cover(nodes)
+        self.blocks.heading_level = 1 if cover else 0
         body = self._body(nodes)
         notes = self._notes()
         pages = self._pages(cover, body, notes)

@@ -155,7 +155,7 @@ def contents_items(
     element = Element("TOC", column.element)
     top = min((heading.level for heading in headings), default=1)
     title = _lines(
-        [Span(label, Style(Font(bold=True), 12.4, ACCENT))], column, Element("H2", column.element), language, 1.25
+        [Span(label, Style(Font(bold=True), 12.4, ACCENT))], column, Element("Caption", element), language, 1.25
     )
     items = [*title, space(6.0)]
     for item in items:

@@ -14,14 +14,17 @@ class Element:
         parent: The element that it stands in; `None` for the document.
         alt: Alternative text for what is not text.
         attributes: PDF attribute dictionary as `owner` and entries.
+        identifier: Unique name, which a note must have.
         kids: Elements, marked content and annotations, in the order of their first drawing.
-        page: Index of the page on which the first mark was made.
+        placed: It hangs in the tree.
+        number: Its place in the written tree.
     """
 
     tag: str
     parent: "Element | None" = None
     alt: str = ""
     attributes: dict[str, str] = field(default_factory=dict)
+    identifier: str = ""
     kids: list["Element | tuple[int, int] | str"] = field(default_factory=list)
     placed: bool = False
     number: int = 0
@@ -108,6 +111,8 @@ class Structure:
         entries["P"] = PDFObjectReference(f"Struct.{parent.number}" if parent is not None else "Struct.root")
         if element.alt:
             entries["Alt"] = PDFString(element.alt)
+        if element.identifier:
+            entries["ID"] = PDFString(element.identifier)
         if element.attributes:
             entries["A"] = PDFDictionary(dict(element.attributes))
         first = next((kid[0] for kid in element.kids if isinstance(kid, tuple)), None)

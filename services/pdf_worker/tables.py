@@ -175,7 +175,8 @@ def _part(
     if right:
         edges.reverse()
     total = sum(widths)
-    group = Element("THead", element)
+    # PDF/UA, 7.2: a head without a body is none; its row then stands in the table itself.
+    group = Element("THead", element) if len(cells) > 1 else element
     head_items = _row(cells[0], edges, widths, total, column, group, blocks, fill=PANEL, rule=ACCENT, tag="TH")
     for item in head_items:
         item.keep = True
