@@ -72,4 +72,6 @@ def compare(store: ObjectStore, bill: Mapping[str, Any], reports: Mapping[str, s
             account.killed_before_sending.append(
                 f"{report_id}: {unseen} of {len(attempts)} attempts never reached the provider (one of: {owners})"
             )
+    if account.requests != bill["requests"]:
+        account.unaccounted.append(f"{bill['requests'] - account.requests} requests of no report that was made")
     return account
