@@ -112,8 +112,8 @@ class Blocks:
         """Lay out one block."""
         match node.kind:
             case "paragraph" | "alert_title":
-                pictures = self.picture_items(node.inline, column)
-                return pictures if pictures is not None else self.paragraph(node.inline, column)
+                alone = self._alone(node.inline, column)
+                return alone if alone is not None else self.paragraph(node.inline, column)
             case "heading":
                 return self.heading(node, column)
             case "bullet_list" | "ordered_list":
@@ -141,6 +141,12 @@ class Blocks:
                 return []
             case _:
                 return self.blocks(node.children, column) + (self.paragraph(node.inline, column) if node.inline else [])
+
+    def _alone(self, tokens: Sequence[Token], column: Column) -> list[Item] | None:
+        """Set a paragraph that is nothing but pictures or one displayed formula."""
+        if len(tokens) == 1 and tokens[0].type == "math_inline_double":
+            return self.display_formula(tokens[0].content, column)
+        return self.picture_items(tokens, column)
 
     def paragraph(
         self, tokens: Sequence[Token], column: Column, *, tag: str = "P", leading: float | None = None
@@ -173,7 +179,9 @@ class Blocks:
         level = int(node.token.tag[1])
         size, _, _, color = HEADINGS[level]
         style = Style(Font(bold=level != 6, italic=level == 6), size, color)
-        items = self.paragraph(node.inline, replace(column, style=style), tag=f"H{self._structural(level)}", leading=1.25)
+        items = self.paragraph(
+            node.inline, replace(column, style=style), tag=f"H{self._structural(level)}", leading=1.25
+        )
         if not items:
             return []
         title = plain(node.inline) or "\u2013"

@@ -10,6 +10,8 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.gfm_autolink import gfm_autolink_plugin
 
+from services.pdf_worker.bracket_maths import bracket_maths
+
 MAX_NESTING = 150
 """The parser drops what is nested deeper. `Limits.nesting` is far below, so such a block is set as plain text first."""
 
@@ -63,6 +65,7 @@ def parser() -> MarkdownIt:
         .use(gfm_autolink_plugin)
         .use(footnote_plugin)
         .use(dollarmath_plugin, allow_space=False, allow_digits=False, double_inline=True)
+        .use(bracket_maths)
     )
 
 

@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -254,3 +255,28 @@ def test_the_file_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_hyphens_of_the_layout_are_soft(language: str, word: str) -> None:
     found = pdfium_text(render(word * 60, DocumentInfo(title="", language=language)).pdf)
     assert missing_words([word.strip()] * 60, found.replace("\ufffe", "").replace("\x02", "")) == []
+
+
+def test_the_structure_tree_says_what_everything_is() -> None:
+    text = (
+        "## Skips a level\n\nText with a [link](https://example.org)[^1].\n\n#### Deeper\n\n- item\n\n> quote\n\n"
+        "| a | b |\n|---|---|\n| c |  |\n\n```\ncode\n```\n\n$$x^2$$\n\n[^1]: note\n"
+    )
+    document = reader(render(text, DocumentInfo(title="")).pdf)
+    root = document.trailer["/Root"]
+    assert root["/MarkInfo"]["/Marked"].value is True
+    found = list(elements(root["/StructTreeRoot"]["/K"].get_object()))
+    tags = [tag for tag, _ in found]
+    for expected in ("H1", "H2", "P", "Link", "L", "LI", "Lbl", "LBody", "BlockQuote", "Table", "TH", "Code", "Note"):
+        assert f"/{expected}" in tags
+    assert tags.count("/TD") == 2  # the empty cell too
+    assert [element["/Alt"] for tag, element in found if tag == "/Formula"] == ["x^2"]
+
+
+def elements(element: Any) -> Iterator[tuple[str, Any]]:
+    yield str(element["/S"]), element
+    kids = element.get("/K", [])
+    for kid in kids if isinstance(kids, list) else [kids]:
+        inner = kid.get_object() if hasattr(kid, "get_object") else kid
+        if isinstance(inner, dict) and "/S" in inner:
+            yield from elements(inner)
