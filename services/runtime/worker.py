@@ -5,8 +5,6 @@ restarts it); 2, a setting is wrong (see `services.runtime.settings`); 130, a se
 """
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +20,7 @@ from services.runtime import logs, temporal
 from services.runtime.metrics import TemporalMetrics
 from services.runtime.pod_server import PodServer
 from services.runtime.settings import PodSettings
+from services.runtime.signals import stop_on_signals
 
 log = structlog.get_logger(__name__)
 
@@ -107,7 +106,7 @@ def run(service: str, settings: PodSettings, task_queue: str, prepare: Prepare) 
 
 async def _run(settings: PodSettings, task_queue: str, prepare: Prepare) -> int:
     state = _State()
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     state.metrics = TemporalMetrics()
     pod = PodServer(
         settings.pod_http_host, settings.pod_http_port, live=state.live, ready=state.ready, temporal=state.metrics
@@ -168,26 +167,6 @@ async def _work(
     finally:
         if work.close is not None:
             await work.close()
-
-
-def _stop_on_signals() -> asyncio.Event:
-    """Return an event that the first SIGTERM or SIGINT sets; the second ends the process at once.
-
-    As PID 1 Python would ignore SIGTERM, and the SDK handles no signal.
-    """
-    stop = asyncio.Event()
-
-    def on_signal(number: signal.Signals) -> None:
-        if stop.is_set():
-            log.warning("second signal: leaving at once", signal=number.name)
-            os._exit(130)
-        log.info("signal", signal=number.name)
-        stop.set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
-    return stop
 
 
 def _deployment(settings: PodSettings) -> WorkerDeploymentConfig | None:
