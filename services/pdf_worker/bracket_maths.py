@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_inline import StateInline
 
 CLOSING = {"(": "\\)", "[": "\\]"}
-LATEX = re.compile(r"\\[A-Za-z]|[^_{}=<>]|^\s*[A-Za-z]\s*$|^[\d\s+*/().,-]*\d[\d\s+*/().,-]*$")
+LATEX = re.compile(r"\\[A-Za-z]|[_^{}=<>]|^\s*[A-Za-z]\s*$|^[\d\s+*/().,-]*\d[\d\s+*/().,-]*$")
 LONGEST = 2_000
 """Characters between the brackets; keeps the search for the closing one from going over the whole text each time."""
 
