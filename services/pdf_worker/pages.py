@@ -95,9 +95,17 @@ class _Cutter:
             return
         page.items.append((item, self.y))
         self.y += item.height
-        for key in self._new_notes([item]):
-            self.placed_notes.add(key)
-            self._add_notes(self.notes.get(key, []))
+        self._call(self._new_notes([item]))
+
+    def _call(self, keys: list[str]) -> None:
+        """Set the notes that are called, and those that they call."""
+        while keys:
+            key = keys.pop(0)
+            if key not in self.placed_notes:
+                self.placed_notes.add(key)
+                own = self.notes.get(key, [])
+                self._add_notes(own)
+                keys.extend(self._new_notes(own))
 
     def head(self, head: TableHead | None) -> None:
         if head is None or self.pages[-1].items:
@@ -130,6 +138,8 @@ class _Cutter:
         self.put(item)
 
     def finish(self) -> list[Page]:
+        # A note that only itself calls is text all the same.
+        self._call(list(self.notes))
         while self.waiting:
             self.new_page()
         self._set_notes()

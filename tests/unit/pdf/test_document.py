@@ -280,3 +280,9 @@ def elements(element: Any) -> Iterator[tuple[str, Any]]:
         inner = kid.get_object() if hasattr(kid, "get_object") else kid
         if isinstance(inner, dict) and "/S" in inner:
             yield from elements(inner)
+
+
+def test_notes_that_only_notes_call_are_set() -> None:
+    text = "Text.[^a]\n\n[^a]: Outer.[^b]\n[^b]: Inner.\n[^c]: Lonely.[^c]\n"
+    found = squeezed(pdfium_text(render(text, DocumentInfo(title="")).pdf))
+    assert all(found.count(word) == 1 for word in ("Outer.", "Inner.", "Lonely."))
