@@ -99,6 +99,7 @@ class Namespace:
         """Make it, after removing what an interrupted run may have left."""
         self.name = name
         remove(name)
+        kubectl("wait", "--for=delete", f"namespace/{name}", "--timeout=180s", timeout=200)
         kubectl("create", "namespace", name)
         if restricted:
             kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
@@ -132,9 +133,8 @@ class Namespace:
 
     def metrics(self, pod: str) -> str:
         """Return a pod's metrics page, asked for from inside so that no NetworkPolicy stands in the way."""
-        code = (
-            "import urllib.request as u; print(u.urlopen('http://localhost:9090/metrics', timeout=10).read().decode())"
-        )
+        address = "http://localhost:9090/metrics"
+        code = f"import urllib.request as u; print(u.urlopen('{address}', timeout=10).read().decode())"
         return self.python(pod, code)
 
 

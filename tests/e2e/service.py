@@ -1,10 +1,13 @@
 """A release of the chart, and what a user does with it."""
 
 import hashlib
+import io
 import json
 import secrets
+import tempfile
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,7 +29,8 @@ s3, bucket = boto3.client("s3"), os.environ["S3_BUCKET"]
 for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="ledger/"):
     for entry in page.get("Contents", []):
         register = json.loads(s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read())
-        print(json.dumps({"id": entry["Key"].split("/")[1], "state": register["state"], "attempts": register["attempts"]}))
+        report = entry["Key"].split("/")[1]
+        print(json.dumps({"id": report, "state": register["state"], "attempts": register["attempts"]}))
 """
 
 
@@ -46,9 +50,6 @@ class Service:
         self._helm_with(values, "upgrade", self.name, str(CHART), *options)
 
     def _helm_with(self, values: dict[str, Any], *arguments: str) -> None:
-        import tempfile
-        from pathlib import Path
-
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "values.json"
             file.write_text(json.dumps(values))
@@ -112,8 +113,6 @@ class Service:
 
     def pdf(self, report: Report) -> bytes:
         """Download a report's PDF and check that it is a whole one."""
-        import io
-
         content = self.request("GET", f"/v1/reports/{report['id']}/pdf").content
         assert len(pypdf.PdfReader(io.BytesIO(content)).pages) == report["pages"]
         return content

@@ -4,12 +4,13 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from tests.e2e.conftest import IMAGE_TAG, PODS, tell
 from tests.e2e.kube import Namespace, Pod, remove, until
-from tests.e2e.service import Service
+from tests.e2e.service import Report, Service
 
 REPORTS = 30
 
@@ -76,7 +77,8 @@ def unlike(service: Service, old: list[Pod], component: str = "") -> list[Pod] |
     return pods if len(fresh) == len(old) == len(pods) else None
 
 
-def running(service: Service, reports: list[dict[str, str]]) -> int:
+def running(service: Service, reports: list[Report]) -> int:
+    """Return how many of the reports are under way."""
     listed = service.request("GET", "/v1/reports", params={"status": "in_progress", "limit": 100}).json()["reports"]
     return len({report["id"] for report in listed} & {report["id"] for report in reports})
 
@@ -107,7 +109,7 @@ def test_thirty_reports_survive(service: Service, killer: Namespace) -> None:
                 kill_process(killer, old[0])
             else:
                 delete_pods(service, old)
-            until(f"{component} is back", lambda o=old, c=component: unlike(service, o, c), 120)
+            until(f"{component} is back", partial(unlike, service, old, component), 120)
             story(component, how, still, at)
     still = running(service, reports)
     assert still, "the reports were done before the last kill: they have to run longer"
@@ -115,7 +117,7 @@ def test_thirty_reports_survive(service: Service, killer: Namespace) -> None:
     at = time.monotonic()
     everything = service.namespace.pods()
     delete_pods(service, everything)
-    until("everything is back", lambda: unlike(service, everything), 180)
+    until("everything is back", partial(unlike, service, everything), 180)
     story("all pods", "delete --force", still, at)
 
     ended = service.finish(reports, seconds=300)
@@ -126,7 +128,7 @@ def test_thirty_reports_survive(service: Service, killer: Namespace) -> None:
     tell(f"  {REPORTS} of {REPORTS} reports completed, each PDF valid, {time.monotonic() - begun:.0f} s")
 
 
-def check_the_ledger(service: Service, reports: list[dict[str, str]], billed: Counter[str]) -> None:
+def check_the_ledger(service: Service, reports: list[Report], billed: Counter[str]) -> None:
     """Every purchase that the provider counted stands in the ledger, and no recorded answer was bought again."""
     ledger = service.ledger()
     purchases = 0
@@ -139,8 +141,8 @@ def check_the_ledger(service: Service, reports: list[dict[str, str]], billed: Co
         requests = sum(count for prompt, count in billed.items() if report["prompt"].startswith(prompt))
         assert requests <= bought, f"{report['id']}: {requests} requests billed, {bought} in the ledger"
         purchases += bought
-    outcomes = Counter(name for report in reports for name in report["spend"]["outcomes"])  # type: ignore[index]
-    wasted = sum(report["spend"]["wasted_tokens"] for report in reports)  # type: ignore[index]
+    outcomes = Counter(name for report in reports for name in report["spend"]["outcomes"])
+    wasted = sum(report["spend"]["wasted_tokens"] for report in reports)
     tell(
         f"  {sum(billed.values())} requests billed by the simulator, {purchases} purchases in the ledger for"
         f" {len(reports)} reports, outcomes {dict(outcomes)}, {wasted} tokens wasted"
