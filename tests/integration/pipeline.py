@@ -118,6 +118,11 @@ class Pipeline:
         pages = PdfReader(io.BytesIO(content), strict=True).pages
         return " ".join(" ".join(page.extract_text() for page in pages).split())
 
+    def set_simulator(self, **options: object) -> None:
+        """Change the simulator's options for the requests that are still to come."""
+        answer = httpx.post(f"{self.stack.simulator_url}/control", json=options, trust_env=False)
+        answer.raise_for_status()
+
     def requests(self, text: str) -> list[Json]:
         """Return the requests with this prompt that the provider received, refused ones too, oldest first."""
         bill = httpx.get(f"{self.stack.simulator_url}/billing", trust_env=False).raise_for_status().json()

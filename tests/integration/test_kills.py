@@ -45,9 +45,9 @@ def test_a_worker_killed_in_each_stage(pipeline: Pipeline, to_store: list[Link],
     }
     link.refuse()
     reports = {"pdf": pipeline.start(prompts["pdf"])}
+    pipeline.until(reports["pdf"], "the PDF step has failed", lambda report: report["last_failure"])
     reports["pause"] = pipeline.start(prompts["pause"], pause_seconds=6)
     reports["mid-stream"] = pipeline.start(prompts["mid-stream"])
-    pipeline.until(reports["pdf"], "the PDF step has failed", lambda report: report["last_failure"])
     pipeline.in_stage(reports["pause"], "pause")
     pipeline.streaming(prompts["mid-stream"])
 
@@ -95,14 +95,6 @@ def test_sigterm_in_the_middle_of_a_call(pipeline: Pipeline) -> None:
     worker.wait_ready()
     pipeline.completed(later_id)
     assert len(pipeline.charges(later)) == 1
-
-
-@pytest.mark.parametrize("name", ["orchestrator", "pdf"])
-def test_sigterm_of_an_idle_worker(pipeline: Pipeline, name: str) -> None:
-    victim = process(pipeline.stack, name)
-    assert victim.terminate() == 0
-    victim.start()
-    victim.wait_ready()
 
 
 def test_every_part_killed_at_once(pipeline: Pipeline) -> None:

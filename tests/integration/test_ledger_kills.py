@@ -46,7 +46,7 @@ class Scene:
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     # Varied answers: were one text continued with another's rest, it would show.
-    options = ["--vary", "on", "--answer-tokens", str(TOKENS), "--tokens-per-second", str(RATE), "--ttft", "1"]
+    options = ["--vary", "on", "--answer-tokens", str(TOKENS)]
     stack = LocalStack(tmp_path_factory.mktemp("ledger"), simulator_options=options, web_ui=False)
     with running(stack) as pipeline:
         yield pipeline
@@ -72,6 +72,7 @@ def play(pipeline: Pipeline, kind: str, marks: Path) -> Scene:
     worker.env |= {"LLM_RESUME": SWITCH[kind], "PYTHONPATH": str(REPOSITORY)}
     worker.env |= {"KILL_DIR": str(marks), "KILL_POINTS": ",".join(points)}
     worker.argv = [*shipped[:-1], "tests.integration.killing_worker"]
+    pipeline.set_simulator(tokens_per_second=RATE, ttft=1)
     worker.start()
     texts = {pipeline.start(text): text for text in (f"Research {number} on {kind}" for number in range(len(points)))}
     wait_for("each point has killed its worker", lambda: worker.exit_code is not None, 60)
@@ -79,6 +80,7 @@ def play(pipeline: Pipeline, kind: str, marks: Path) -> Scene:
     killed = {mark.name: mark.read_text() for mark in marks.iterdir()}
     assert sorted(killed) == sorted(points)
 
+    pipeline.set_simulator(tokens_per_second=0, ttft=0)
     worker.argv = shipped
     for name in ("PYTHONPATH", "KILL_DIR", "KILL_POINTS"):
         del worker.env[name]
@@ -134,7 +136,7 @@ def test_a_kill_at_each_boundary(scene: Scene, kind: str, point: str) -> None:
 @pytest.mark.parametrize("kind", ["background"])
 def test_a_cancelled_background_response_is_cancelled_at_the_provider(scene: Scene) -> None:
     pipeline = scene.pipeline
-    text = prompt("Nobody wants this response any more", answer_tokens=5000)
+    text = prompt("Nobody wants this response any more", answer_tokens=5000, tokens_per_second=20)
     report_id = pipeline.start(text)
     pipeline.streaming(text)
     asked = time.monotonic()

@@ -8,7 +8,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 import httpx
 import pytest
@@ -21,7 +22,7 @@ from tests.integration.pipeline import Json, Pipeline, llm_worker, running, undi
 from tests.integration.store_clock import wrong_clock
 
 TOKENS, RATE = 500, 20
-"""25 s: longer than the heartbeat timeout (10 s) and the lease (15 s) together would need to show a second purchase."""
+"""A stream of 25 s still runs when the lease of its frozen owner (15 s) has ended and another has taken over."""
 
 CLOCKS = {"fast": timedelta(minutes=10), "slow": timedelta(minutes=-10)}
 
@@ -41,11 +42,15 @@ class Scene:
 def scene(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Scene]:
     options = ["--answer-tokens", str(TOKENS), "--tokens-per-second", str(RATE)]
     stack = LocalStack(tmp_path_factory.mktemp("partitions"), simulator_options=options, web_ui=False)
+    off = CLOCKS[request.param]
     with ExitStack() as open_ones:
         link = open_ones.enter_context(Link(stack.temporal_address))
-        store = open_ones.enter_context(wrong_clock(stack.s3_endpoint, CLOCKS[request.param]))
+        store = open_ones.enter_context(wrong_clock(stack.s3_endpoint, off))
         stack.llm_worker.env |= {"AWS_ENDPOINT_URL_S3": store, "LLM_CONCURRENCY": "1"}
         pipeline = open_ones.enter_context(running(stack, without=[stack.llm_worker]))
+
+        shown = parsedate_to_datetime(httpx.get(store, trust_env=False).headers["date"])
+        assert abs(shown - datetime.now(UTC) - off) < timedelta(minutes=1), "the workers' store has a wrong clock"
 
         def worker(name: str, **env: str) -> LocalProcess:
             return open_ones.enter_context(llm_worker(stack, name, **env))
@@ -70,7 +75,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
         workers["long frozen"].signal(signal.SIGSTOP)
         workers["healthy"] = worker("healthy", LLM_CONCURRENCY="10")
         # What is bought from now on is quick, so that a second purchase could not hide behind the end of the first.
-        httpx.post(f"{stack.simulator_url}/control", json={"tokens_per_second": 200}, trust_env=False)
+        pipeline.set_simulator(tokens_per_second=200)
 
         # Temporal has missed the heartbeats and gives the work to the healthy worker, within the lease.
         pipeline.until(reports["frozen"], "the second attempt runs", lambda report: report["attempt"] == 2, 14)
