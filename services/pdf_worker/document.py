@@ -74,12 +74,14 @@ class _Document:
         self.context = InlineContext(frozenset(), {}, formula, self.pictures.inline)
         self.blocks = Blocks(info.language, self.context, display_items, self.pictures.items, limits.table_cells)
         self.title = ""
+        self.listed: set[str] = set()
 
     def render(self, on_page: Callable[[int], None] | None) -> Rendered:
         nodes = list(self.root.children)
         sources, addresses = mark_sources(nodes)
         self.context.sources = sources
         self.context.printed.update(addresses)
+        self.listed = addresses
         cover = self._cover(nodes)
         self.blocks.heading_level = 1 if cover else 0
         body = self._body(nodes)
@@ -116,6 +118,10 @@ class _Document:
         items: list[Item] = []
         previous: Node | None = None
         for node in nodes:
+            if node.token.meta.get("sources"):
+                # Up to here these addresses counted as printed, since they are about to be.
+                self.context.printed -= self.listed
+                self.listed = set()
             own = self._safely(node)
             if own and previous is not None:
                 items.append(space(self.blocks.gap(previous, node, False), keep=previous.kind == "heading"))

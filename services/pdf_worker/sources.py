@@ -22,7 +22,7 @@ NUMBERED = re.compile(r"\[(\d{1,3})\]")
 def mark_sources(nodes: Sequence[Node]) -> tuple[frozenset[int], set[str]]:
     """Mark the entries of source lists.
 
-    Each entry's token gets `meta["source"]`, its number.
+    Each entry's token gets `meta["source"]`, its number; the blocks of the list get `meta["sources"]`.
 
     Returns:
         The numbers there are, and the addresses that the lists hold.
@@ -38,6 +38,7 @@ def mark_sources(nodes: Sequence[Node]) -> tuple[frozenset[int], set[str]]:
             elif own <= level:
                 level = 0
         elif level:
+            node.token.meta = {**node.token.meta, "sources": True}
             _entries(node, numbers)
             for inner in node.walk():
                 addresses |= {str(token.attrs["href"]) for token in inner.inline if token.type == "link_open"}

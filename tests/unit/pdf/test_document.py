@@ -286,3 +286,10 @@ def test_notes_that_only_notes_call_are_set() -> None:
     text = "Text.[^a]\n\n[^a]: Outer.[^b]\n[^b]: Inner.\n[^c]: Lonely.[^c]\n"
     found = squeezed(pdfium_text(render(text, DocumentInfo(title="")).pdf))
     assert all(found.count(word) == 1 for word in ("Outer.", "Inner.", "Lonely."))
+
+
+def test_an_address_of_the_source_list_is_printed_there_alone() -> None:
+    text = "As [they](https://example.org/study) say [1].\n\n## Sources\n\n1. [The study](https://example.org/study)\n"
+    found = squeezed(pdfium_text(render(text, DocumentInfo(title="")).pdf))
+    assert found.count("example.org/study") == 1
+    assert found.index("Sources") < found.index("example.org/study")
