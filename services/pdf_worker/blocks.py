@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from markdown_it.token import Token
 
+from services.pdf_worker.atoms import Span
 from services.pdf_worker.code import code_items, literal_items
 from services.pdf_worker.column import Column
 from services.pdf_worker.inline import InlineContext, plain, spans
 from services.pdf_worker.items import Heading, Item, Panel, Part, bind, space
-from services.pdf_worker.lines import Line, Span, break_lines
+from services.pdf_worker.lines import Line, break_lines
+from services.pdf_worker.lists import list_items
 from services.pdf_worker.markdown import Node
 from services.pdf_worker.shaping import base_level
 from services.pdf_worker.slugs import Slugs
@@ -46,9 +48,6 @@ GAPS = {
     "math_block_label": 10.0,
 }
 """Space in points that a block wants around it; between two blocks stands the larger wish."""
-
-LIST_INDENT = 18.0
-BULLETS = "\u2022\u25e6\u2013"
 
 
 @dataclass
@@ -117,7 +116,7 @@ class Blocks:
             case "heading":
                 return self.heading(node, column)
             case "bullet_list" | "ordered_list":
-                return self.listing(node, column)
+                return list_items(node, column, self)
             case "blockquote":
                 return self.quote(node, column)
             case "alert":
@@ -199,74 +198,6 @@ class Blocks:
         self.heading_level = min(level, self.heading_level + 1)
         return self.heading_level
 
-    def listing(self, node: Node, column: Column) -> list[Item]:
-        """Lay out a list."""
-        ordered = node.kind == "ordered_list"
-        start = int(node.token.attrs.get("start", 1)) if ordered else 0
-        element = Element(
-            "L", column.element, attributes={"O": "/List", "ListNumbering": "/Decimal" if ordered else "/Disc"}
-        )
-        labels = [
-            f"{start + index}." if ordered else BULLETS[column.depth % len(BULLETS)]
-            for index in range(len(node.children))
-        ]
-        color = MUTED if ordered else ACCENT
-        label_style = replace(column.style, color=color, link="", rise=0.0, panel="", font=Font())
-        widest = (
-            max((break_lines([Span(label, label_style)], 500.0, "en")[0].width for label in labels), default=0.0)
-            if ordered
-            else 0.0
-        )
-        indent = max(LIST_INDENT, widest + 7.0)
-        right = bool(base_level(_first_text(node)))
-        inner = column.indented(0.0 if right else indent, indent if right else 0.0)
-        tight = all(
-            child.token.hidden for item in node.children for child in item.children if child.kind == "paragraph"
-        )
-        items: list[Item] = []
-        for index, (child, label) in enumerate(zip(node.children, labels, strict=True)):
-            entry = Element("LI", element)
-            mark = Element("Lbl", entry)
-            body = Element("LBody", entry)
-            own = self.blocks(child.children, replace(inner, element=body, depth=column.depth + 1), tight=tight)
-            own = self._labelled(own, child, label, label_style, mark, column, inner, right)
-            name = child.token.meta.get("source") if child.token.meta else None
-            if name:
-                own[0].names = (*own[0].names, f"source-{name}")
-            if index:
-                simple = tight and len(node.children[index - 1].children) <= 1
-                items.append(space(2.5 if simple else 6.0, column.panels))
-            items.extend(own)
-        return items
-
-    def _labelled(
-        self,
-        own: list[Item],
-        node: Node,
-        label: str,
-        style: Style,
-        mark: Element,
-        column: Column,
-        inner: Column,
-        right: bool,
-    ) -> list[Item]:
-        checked = node.token.meta.get("checked") if node.token.meta else None
-        line = break_lines([Span(label, style)], 500.0, "en", leading=column.leading)[0]
-        if not own:
-            own = [Item(line.height, panels=column.panels)]
-        first = own[0]
-        if checked is not None:
-            x = inner.x + inner.width + 6.0 if right else inner.x - 15.0
-            first.parts.insert(0, Part(x, 0.0, _Checkbox(bool(checked), style.size, line.baseline), mark))
-            return own
-        shift = 0.0
-        if first.parts and isinstance(first.parts[0].thing, Line):
-            shift = first.parts[0].thing.baseline - line.baseline
-        # A label wider than a squeezed indent would run into the text: it then hangs out to the left.
-        x = inner.x + inner.width + 6.0 if right else inner.x - 6.0 - line.width
-        first.parts.insert(0, Part(x, first.parts[0].y + shift if first.parts else 0.0, line, mark))
-        return own
-
     def note(self, node: Node, number: str, column: Column) -> list[Item]:
         """Lay out a footnote, its number hanging before it."""
         element = Element("Note", column.element, identifier=f"note-{number}")
@@ -281,7 +212,7 @@ class Blocks:
 
     def quote(self, node: Node, column: Column) -> list[Item]:
         """Lay out a block quote: a bar at the side, quieter text."""
-        right = bool(base_level(_first_text(node)))
+        right = bool(base_level(node.first_text))
         panel = Panel(column.x, column.width, bar=RULE, right=right)
         inner = column.indented(0.0 if right else 14.0, 14.0 if right else 0.0)
         style = replace(column.style, color=MUTED if column.style.color == INK else column.style.color)
@@ -291,7 +222,7 @@ class Blocks:
     def alert(self, node: Node, column: Column) -> list[Item]:
         """Lay out an admonition: a tinted panel with a coloured title."""
         color, fill = ALERTS.get(str(node.token.meta.get("kind", "NOTE")).upper(), ALERTS["NOTE"])
-        right = bool(base_level(_first_text(Node("", node.token, node.children[1:]))))
+        right = bool(base_level(Node("", node.token, node.children[1:]).first_text))
         panels = (*column.panels, Panel(column.x, column.width, fill, color, right))
         inner = replace(column.indented(14.0, 12.0), panels=panels, element=Element("Sect", column.element))
         items: list[Item] = [Item(8.0, panels=panels, keep=True)]
@@ -317,33 +248,9 @@ def align_start(lines: Sequence[Line], own: Sequence[Span], width: float) -> Non
             line.indent = width - line.width
 
 
-def _first_text(node: Node) -> str:
-    return next((inner.text for inner in node.walk() if inner.inline), "")
-
-
 @dataclass(frozen=True)
 class _Rule:
     width: float
 
     def draw(self, pen: "Pen", x: float, y: float, element: Element) -> None:  # noqa: ARG002 - a rule is no content
         pen.rule(x, y, self.width, RULE, 0.8)
-
-
-@dataclass(frozen=True)
-class _Checkbox:
-    checked: bool
-    size: float
-    baseline: float
-
-    def draw(self, pen: "Pen", x: float, y: float, element: Element) -> None:
-        side = self.size * 0.82
-        bottom = pen.height - y - self.baseline - side * 0.08
-        box = f"{x:.2f} {bottom:.2f} {side:.2f} {side:.2f} re"
-        if self.checked:
-            points = ((0.22, 0.5), (0.42, 0.28), (0.8, 0.74))
-            (a, b), (c, d), (e, f) = ((x + side * right, bottom + side * up) for right, up in points)
-            tick = f"{a:.2f} {b:.2f} m {c:.2f} {d:.2f} l {e:.2f} {f:.2f} l S"
-            pen.literal(f"q {ACCENT} rg {box} f 1 1 1 RG 1.1 w 1 J 1 j {tick} Q", element)
-        else:
-            pen.literal(f"q {MUTED} RG 0.8 w {box} S Q", element)
-        element.alt = "done" if self.checked else "to do"

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from services.contracts.reports import Paper
 from services.pdf_worker.document import DocumentInfo, render
-from services.pdf_worker.frames import DONE, ERROR, HEADER, PAGES, READY, pack
+from services.pdf_worker.frames import DONE, ERROR, HEADER, OUT_OF_MEMORY, PAGES, READY, pack
 from services.pdf_worker.limits import DocumentError, Limits
 
 REFUSED = (
@@ -63,7 +63,11 @@ def _bound_memory(allowed: int) -> None:
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer requests until the input ends, or memory has run out once."""
+    """Answer requests until the input ends.
+
+    Raises:
+        MemoryError: The limit was reached.
+    """
 
     def send(message: bytes) -> None:
         answers.write(message)
@@ -87,14 +91,6 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             done = render(text, info, on_page=report, limits=limits)
         except DocumentError as error:
             send(pack(ERROR, {"message": str(error)}))
-        except MemoryError:
-            # What is left of this process may be half built: the parent starts another.
-            message = (
-                f"rendering needed more than {limits.memory // 2**20} MiB of memory: "
-                "the text holds something out of proportion (a giant table, image or formula); ask for a simpler report"
-            )
-            send(pack(ERROR, {"message": message, "ended": True}))
-            return
         else:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
             send(pack(DONE, {"pages": done.pages, "fallbacks": done.fallbacks, "peak": peak}, done.pdf))
@@ -114,7 +110,11 @@ def main() -> None:
     gc.set_threshold(50_000, 20, 20)
     _bound_memory(memory)
     confine()
-    serve(sys.stdin.buffer, answers)
+    try:
+        serve(sys.stdin.buffer, answers)
+    except MemoryError:
+        # There is no memory left to say it in words, and what is left of this process may be half built.
+        os._exit(OUT_OF_MEMORY)
 
 
 if __name__ == "__main__":

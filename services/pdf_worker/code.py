@@ -8,9 +8,10 @@ from pygments.lexers import get_lexer_by_name
 from pygments.token import Comment, Error, Generic, Keyword, Literal, Name, Number, Operator, String, _TokenType
 from pygments.util import ClassNotFound
 
+from services.pdf_worker.atoms import Span
 from services.pdf_worker.column import Column
 from services.pdf_worker.items import Item, Panel, Part, bind
-from services.pdf_worker.lines import Span, break_lines
+from services.pdf_worker.lines import break_lines
 from services.pdf_worker.structure import Element
 from services.pdf_worker.styles import INK, MUTED, PANEL, Font, Style
 

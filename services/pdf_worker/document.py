@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from services.pdf_worker.atoms import Span
 from services.pdf_worker.blocks import Blocks
 from services.pdf_worker.code import literal_items
 from services.pdf_worker.column import Column
@@ -12,8 +13,8 @@ from services.pdf_worker.images import Pictures
 from services.pdf_worker.inline import InlineContext, plain, spans
 from services.pdf_worker.items import Heading, Item, space
 from services.pdf_worker.limits import DocumentError, Limits
-from services.pdf_worker.lines import Line, Span, break_lines
-from services.pdf_worker.markdown import Node, parse
+from services.pdf_worker.lines import Line, break_lines
+from services.pdf_worker.markdown import Node, clean, parse
 from services.pdf_worker.maths import display_items, formula
 from services.pdf_worker.metadata import write_metadata
 from services.pdf_worker.model import DocumentInfo, Rendered
@@ -58,13 +59,31 @@ def render(
             f"the text has {len(markdown)} characters, more than the {limits.characters} that one report may have: "
             "ask for a shorter report or split it into several"
         )
-    return _Document(markdown, info, images or {}, limits).render(on_page)
+    try:
+        return _Document(markdown, info, images or {}, limits).render(on_page)
+    except (DocumentError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - as for a block: a report that was paid for ends as a PDF, and says so
+        document = _Document("", info, {}, limits)
+        document.source = clean(markdown).splitlines()
+        document.blocks.fallbacks.append(
+            f"The document could not be laid out ({type(error).__name__}) and was set as plain text."
+        )
+        return document.render(on_page, whole=True)
 
 
 class _Document:
     def __init__(self, markdown: str, info: DocumentInfo, images: Mapping[str, bytes], limits: Limits) -> None:
         self.source = re.split("\r\n|\r|\n", markdown)
-        self.info = info
+        self.info = replace(
+            info,
+            title=clean(info.title),
+            subtitle=clean(info.subtitle),
+            prompt=clean(info.prompt),
+            model=clean(info.model),
+            report_id=clean(info.report_id),
+            keywords=tuple(clean(word) for word in info.keywords),
+        )
         self.limits = limits
         width, height = PAGE_SIZES[info.paper]
         self.pen = Pen(width, height)
@@ -76,7 +95,8 @@ class _Document:
         self.title = ""
         self.listed: set[str] = set()
 
-    def render(self, on_page: Callable[[int], None] | None) -> Rendered:
+    def render(self, on_page: Callable[[int], None] | None, *, whole: bool = False) -> Rendered:
+        """Render; with `whole`, the source as it stands."""
         nodes = list(self.root.children)
         sources, addresses = mark_sources(nodes)
         self.context.sources = sources
@@ -84,7 +104,7 @@ class _Document:
         self.listed = addresses
         cover = self._cover(nodes)
         self.blocks.heading_level = 1 if cover else 0
-        body = self._body(nodes)
+        body = self._literal(0, len(self.source)) if whole else self._body(nodes)
         notes = self._notes()
         pages = self._pages(cover, body, notes)
         self._draw(pages, on_page)
@@ -138,7 +158,7 @@ class _Document:
             return self._plain(node)
         try:
             return self.blocks.block(node, self.column)
-        except DocumentError:
+        except (DocumentError, MemoryError):
             raise
         except Exception as error:  # noqa: BLE001 - a paid report always ends as a PDF; the fallback is reported
             self.blocks.fallbacks.append(
@@ -151,7 +171,9 @@ class _Document:
         return f"The {node.kind.replace('_', ' ')} at line {first}"
 
     def _plain(self, node: Node) -> list[Item]:
-        start, end = node.token.map or (0, 0)
+        return self._literal(*(node.token.map or (0, 0)))
+
+    def _literal(self, start: int, end: int) -> list[Item]:
         return literal_items("\n".join(self.source[start:end]), self.column, self.info.language)
 
     def _notes(self) -> dict[str, list[Item]]:

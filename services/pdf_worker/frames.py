@@ -10,6 +10,9 @@ from typing import Any
 HEADER = struct.Struct("!cII")
 """Kind, length of the JSON, length of the bytes after it."""
 
+OUT_OF_MEMORY = 77
+"""Exit code of a renderer process that reached its memory limit."""
+
 REQUEST, READY, PAGES, DONE, ERROR = b"R", b"S", b"P", b"D", b"E"
 
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from services.pdf_worker.atoms import Span
 from services.pdf_worker.blocks import align_start
 from services.pdf_worker.column import Column
 from services.pdf_worker.items import Heading, Item, Part, bind, space
-from services.pdf_worker.lines import Line, Span, break_lines
+from services.pdf_worker.lines import Line, break_lines
 from services.pdf_worker.shaping import base_level
 from services.pdf_worker.structure import Element
 from services.pdf_worker.styles import ACCENT, INK, MUTED, RULE, Font, Style

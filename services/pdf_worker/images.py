@@ -13,11 +13,12 @@ from markdown_it.token import Token
 from PIL import Image, UnidentifiedImageError
 from reportlab.lib.utils import ImageReader
 
+from services.pdf_worker.atoms import Span
 from services.pdf_worker.column import Column
 from services.pdf_worker.inline import plain
 from services.pdf_worker.items import Item, Part
 from services.pdf_worker.limits import Limits
-from services.pdf_worker.lines import Span, break_lines
+from services.pdf_worker.lines import break_lines
 from services.pdf_worker.structure import Element
 from services.pdf_worker.styles import MUTED, Font, Style
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from markdown_it.token import Token
 
-from services.pdf_worker.lines import Inline, Span
+from services.pdf_worker.atoms import Inline, Span
 from services.pdf_worker.styles import ACCENT, MUTED, PANEL, Font, Style
 
 CITATION = re.compile(r"(\[\d{1,3}(?:\s*[,;\u2013-]\s*\d{1,3})*\])")

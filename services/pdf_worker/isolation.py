@@ -15,7 +15,7 @@ from dataclasses import asdict
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from services.pdf_worker.frames import DONE, ERROR, HEADER, PAGES, READY, REQUEST, pack
+from services.pdf_worker.frames import DONE, ERROR, HEADER, OUT_OF_MEMORY, PAGES, READY, REQUEST, pack
 from services.pdf_worker.limits import DocumentError, Limits
 from services.pdf_worker.model import DocumentInfo, Rendered
 
@@ -36,10 +36,11 @@ class RendererLostError(Exception):
 
 
 class _Renderer:
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, memory: int) -> None:
         if process.stdin is None or process.stdout is None:
             raise ValueError("a renderer process needs pipes")
         self.process = process
+        self.memory = memory
         self.requests, self.answers = process.stdin, process.stdout
         self.usable = True
 
@@ -61,7 +62,7 @@ class _Renderer:
             env=environment,
             start_new_session=True,
         )
-        renderer = cls(process)
+        renderer = cls(process, memory)
         try:
             async with asyncio.timeout(START_SECONDS):
                 kind, _, _ = await renderer.receive()
@@ -82,6 +83,11 @@ class _Renderer:
             return kind, head, await self.answers.readexactly(body_size)
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             code = await self.process.wait()
+            if code == OUT_OF_MEMORY:
+                raise DocumentError(
+                    f"rendering needed more than {self.memory // 2**20} MiB of memory: the text holds something out of "
+                    "proportion (a giant table, image or formula); ask for a simpler report"
+                ) from error
             raise RendererLostError(f"the renderer ended with code {code} before its answer was complete") from error
 
     async def render(
@@ -102,7 +108,6 @@ class _Renderer:
                 self.usable = int(answer["peak"]) <= RETIRE_ABOVE
                 return Rendered(body, int(answer["pages"]), [str(text) for text in answer["fallbacks"]])
             elif kind == ERROR:
-                self.usable = not answer.get("ended", False)
                 raise DocumentError(str(answer["message"]))
 
     async def kill(self) -> None:
@@ -170,7 +175,7 @@ class RendererPool:
         return await _Renderer.start(memory)
 
     async def _give_back(self, renderer: _Renderer) -> None:
-        if renderer.usable:
+        if renderer.usable and renderer.process.returncode is None:
             self._idle.append(renderer)
         else:
             await renderer.kill()

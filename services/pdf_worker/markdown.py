@@ -52,6 +52,11 @@ class Node:
         return deepest
 
     @property
+    def first_text(self) -> str:
+        """The first words in this block; they tell its direction."""
+        return next((inner.text for inner in self.walk() if inner.inline), "")
+
+    @property
     def text(self) -> str:
         """The words of a paragraph, heading or cell, without markup."""
         return "".join(token.content if token.content else " " * token.type.endswith("break") for token in self.inline)
@@ -69,12 +74,16 @@ def parser() -> MarkdownIt:
     )
 
 
+def clean(text: str) -> str:
+    """The text with lone surrogates, which no file can hold, as replacement signs."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def parse(text: str) -> Node:
-    """Parse a document; lone surrogates, which no file can hold, become replacement signs."""
-    clean = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    """Parse a document."""
     root = Node("root", Token("root", "", 0))
     open_nodes = [root]
-    for token in parser().parse(clean):
+    for token in parser().parse(clean(text)):
         if token.nesting == 1:
             node = Node(token.type.removesuffix("_open"), token)
             open_nodes[-1].children.append(node)

@@ -110,6 +110,8 @@ def _shape(source: str, display: bool) -> _Shape | None:
             width, height = latex.getsize()
             below = -latex.getyofst()
             return _Shape(width, height - below, max(below, 0.0), _operators(svg))
+        except MemoryError:
+            raise
         except Exception:  # noqa: BLE001 - recursive parsers fed by strangers; the formula is shown as text instead
             return None
 

@@ -11,10 +11,10 @@ from reportlab import rl_config
 from reportlab.pdfbase.pdfdoc import PDFArray, PDFDictionary, PDFDocument, PDFName, PDFObjectReference, PDFString
 from reportlab.pdfgen.canvas import Canvas
 
-from services.pdf_worker.embed import EmbeddedFont
-from services.pdf_worker.fonts import Face
-from services.pdf_worker.lines import Atom, Line
-from services.pdf_worker.shaping import Glyph, Mark, Piece, shape
+from services.pdf_worker.atoms import Atom
+from services.pdf_worker.glyph_runs import GlyphRuns
+from services.pdf_worker.lines import Line
+from services.pdf_worker.shaping import Piece, shape
 from services.pdf_worker.structure import Element, Structure
 from services.pdf_worker.styles import Font, Style
 
@@ -37,8 +37,7 @@ class Pen:
         self.document: PDFDocument = self.canvas._doc
         self.width, self.height = width, height
         self.structure = Structure()
-        self._fonts: dict[Face, EmbeddedFont] = {}
-        self._strings: dict[tuple[Face, Glyph], str] = {}
+        self._glyphs = GlyphRuns()
         self._ops: list[str] = []
         self._marked: Element | None = None
         self._annotations: list[tuple[PDFDictionary, str]] = []
@@ -178,92 +177,15 @@ class Pen:
         self.mark(owner)
         width = sum(piece.width for piece in pieces) * style.size / 1000
         y = self.height - base + style.rise
-        ops = [f"BT {style.color} rg"]
-        body: list[str] = []
-        marks: list[tuple[Face, Mark, float]] = []
-        at = x
-        face: Face | None = None
-        for piece in pieces:
-            if piece.face is not face:
-                self._show(ops, body)
-                self._set_face(ops, piece.face, face, style)
-                ops.append(f"1 0 0 1 {at:.2f} {y:.2f} Tm")
-                face = piece.face
-            self._glyphs(piece, ops, body, style.size)
-            marks.extend((piece.face, mark, at) for mark in piece.marks)
-            at += piece.width * style.size / 1000
-        self._show(ops, body)
-        if marks:
-            ops.append("/Span <</ActualText <FEFF>>> BDC")
-            for owner_face, mark, start in marks:
-                if owner_face is not face:
-                    self._set_face(ops, owner_face, face, style)
-                    face = owner_face
-                code = self._font(owner_face).code(mark.gid, "")
-                right, up = start + mark.x * style.size / 1000, y + mark.y * style.size / 1000
-                ops.append(f"1 0 0 1 {right:.2f} {up:.2f} Tm <{code}> Tj")
-            ops.append("EMC")
-        if face is not None and face.stroke:
-            ops.append("0 Tr")
-        ops.append("ET")
+        ops = [self._glyphs.run(pieces, style, x, y)]
         if style.strike:
             middle = y + style.size * 0.28
             ops.append(f"{style.color} RG 0.6 w {x:.2f} {middle:.2f} m {x + width:.2f} {middle:.2f} l S")
         self._ops.append("\n".join(ops))
-        if style.link:
-            if element is not ARTIFACT and style.link.startswith("http") and not style.rise:
+        if style.link and element is not ARTIFACT:
+            if style.link.startswith("http") and not style.rise:
                 self.rule(x, base + 1.6, width, "0.70 0.82 0.85", 0.4)
             self.link(x, base - style.size - style.rise, width, style.size * 1.3, style.link, owner)
-
-    def _font(self, face: Face) -> EmbeddedFont:
-        font = self._fonts.get(face)
-        if font is None:
-            font = self._fonts[face] = EmbeddedFont(face, f"F{len(self._fonts) + 1}")
-        return font
-
-    def _set_face(self, ops: list[str], face: Face, before: Face | None, style: Style) -> None:
-        ops.append(f"/{self._font(face).name} {style.size:g} Tf")
-        if face.stroke:
-            ops.append(f"2 Tr {face.stroke * style.size / 1000:.2f} w {style.color} RG")
-        elif before is not None and before.stroke:
-            ops.append("0 Tr")
-
-    def _glyphs(self, piece: Piece, ops: list[str], body: list[str], size: float) -> None:
-        strings = self._strings
-        left = 0
-        for glyph in piece.glyphs:
-            found = strings.get((piece.face, glyph))
-            if found is None:
-                found = strings[piece.face, glyph] = self._code(piece.face, glyph)
-            if glyph.span > 1:
-                self._show(ops, body)
-                ops.append(f"/Span <</ActualText <FEFF{glyph.text.encode('utf-16-be').hex().upper()}>>> BDC")
-                left = glyph.span
-            if glyph.dy:
-                self._show(ops, body)
-                ops.append(f"{glyph.dy * size / 1000:.2f} Ts [<{found}>] TJ 0 Ts")
-            else:
-                body.append(found)
-            if left:
-                left -= 1
-                if not left:
-                    self._show(ops, body)
-                    ops.append("EMC")
-
-    def _code(self, face: Face, glyph: Glyph) -> str:
-        """What draws a glyph inside a TJ array's string, with the steps that kerning wants."""
-        font = self._font(face)
-        code = font.code(glyph.gid, glyph.text)
-        extra = round(font.natural(glyph.gid) - glyph.advance, 2)
-        if glyph.dx:
-            return f">{-glyph.dx:.6g}<{code}>{glyph.dx + extra:.6g}<"
-        return f"{code}>{extra:.6g}<" if extra else code
-
-    @staticmethod
-    def _show(ops: list[str], body: list[str]) -> None:
-        if body:
-            ops.append(f"[<{''.join(body)}>] TJ".replace("<>", ""))
-            body.clear()
 
     def _hyphen(self, hyphen: Piece, style: Style, x: float, base: float, element: Element) -> None:
         """A hyphen that the layout put in: a copying reader gets a soft hyphen (ISO 32000-1, 14.8.2.2.3)."""
@@ -356,8 +278,7 @@ class Pen:
             page.Tabs = PDFName("S")
         fonts = document.idToObject["BasicFonts"]
         fonts.dict.clear()
-        for font in self._fonts.values():
-            fonts.dict[font.name] = font.write(document)
+        fonts.dict.update(self._glyphs.write(document))
         for annotation, target in self._annotations:
             parent = annotation.dict.get("StructParent")
             if parent is not None:

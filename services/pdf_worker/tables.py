@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from services.pdf_worker.atoms import Span, atoms
 from services.pdf_worker.code import literal_items
 from services.pdf_worker.column import Column
 from services.pdf_worker.inline import spans
 from services.pdf_worker.items import Item, Part, TableHead, space
-from services.pdf_worker.lines import Line, Span, atoms, break_lines
+from services.pdf_worker.lines import Line, break_lines
 from services.pdf_worker.markdown import Node
 from services.pdf_worker.shaping import base_level
 from services.pdf_worker.structure import Element

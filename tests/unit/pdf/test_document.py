@@ -293,3 +293,21 @@ def test_an_address_of_the_source_list_is_printed_there_alone() -> None:
     found = squeezed(pdfium_text(render(text, DocumentInfo(title="")).pdf))
     assert found.count("example.org/study") == 1
     assert found.index("Sources") < found.index("example.org/study")
+
+
+def test_what_cannot_be_laid_out_is_set_as_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No text is known that does this; should one be found, its report still becomes a PDF."""
+
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("services.pdf_worker.blocks.table_items", fails)
+    rendered = render("Before.\n\n| a | b |\n|---|---|\n| c | d |\n\nAfter.", INFO)
+    assert rendered.fallbacks == [
+        "The table at line 3 could not be laid out (ZeroDivisionError) and was set as plain text."
+    ]
+    assert missing_words(["Before.", "|a|b|", "|c|d|", "After."], pdfium_text(rendered.pdf)) == []
+    monkeypatch.setattr("services.pdf_worker.document._Document._body", fails)
+    whole = render("# Title\n\nAll *words* stay.", INFO)
+    assert whole.fallbacks == ["The document could not be laid out (ZeroDivisionError) and was set as plain text."]
+    assert whole.pages == 1

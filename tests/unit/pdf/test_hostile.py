@@ -201,3 +201,13 @@ def test_random_bytes_as_text() -> None:
     for _ in range(20):
         text = bytes(generator.randrange(256) for _ in range(600)).decode("latin-1")
         assert render(text, PLAIN).pages >= 1
+
+
+def test_lone_surrogates_in_what_is_known_about_the_document() -> None:
+    bad = "a \ud800 b"
+    assert render(bad, DocumentInfo(bad, bad, bad, bad, bad, bad, "en", keywords=(bad,))).pages == 1
+
+
+@pytest.mark.parametrize("language", ["", "xx", "en-US", "zh-Hant-TW", "../../etc", "\0", "a" * 500])
+def test_any_language_tag(language: str) -> None:
+    assert render("Some words \u05d0.", DocumentInfo(title="", language=language)).pages == 1
