@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import io
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 from pypdf import PdfReader
+from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import Client
 
 from services.cli.guard import Guard
@@ -151,17 +153,25 @@ class Pipeline:
         except ObjectStoreError:
             return None
 
-    def worker_pid(self, report_id: str) -> int:
-        """Return the id of the process that runs a report's activity."""
+    def pending(self, report_id: str) -> PendingActivityInfo:
+        """Return what Temporal knows of a report's activity; it has one when a worker has taken it."""
 
-        async def ask() -> str:
+        async def ask() -> PendingActivityInfo | None:
             client = await Client.connect(self.stack.temporal_address)
             description = await client.get_workflow_handle(report_id).describe()
             pending = description.raw_description.pending_activities
-            return pending[0].last_worker_identity if pending else ""
+            return pending[0] if pending and pending[0].last_worker_identity else None
 
-        identity = wait_for("a worker has the activity", lambda: asyncio.run(ask()))
-        return int(identity.partition("@")[0])
+        return wait_for("a worker has taken the activity", lambda: asyncio.run(ask()))
+
+    def worker_pid(self, report_id: str) -> int:
+        """Return the id of the process that runs, or ran last, a report's activity."""
+        return int(self.pending(report_id).last_worker_identity.partition("@")[0])
+
+    def waits(self, report_id: str) -> bool:
+        """Tell whether the newest attempt has said that it waits for another one's answer."""
+        details = self.pending(report_id).heartbeat_details.payloads
+        return bool(details) and json.loads(details[0].data)["state"] == "waiting"
 
 
 @contextmanager

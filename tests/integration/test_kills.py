@@ -99,9 +99,12 @@ def test_sigterm_in_the_middle_of_a_call(pipeline: Pipeline) -> None:
 
 def test_every_part_killed_at_once(pipeline: Pipeline) -> None:
     stack = pipeline.stack
-    text = prompt("All at once", answer_tokens=100, tokens_per_second=20)
-    report_id = pipeline.start(text)
-    pipeline.streaming(text)
+    rendered = prompt("Rendered when everything dies", answer_tokens=30_000)
+    rendered_id = pipeline.start(rendered)
+    streamed = prompt("Streamed when everything dies", answer_tokens=100, tokens_per_second=10)
+    streamed_id = pipeline.start(streamed)
+    pipeline.streaming(streamed)
+    wait_for("the PDF is rendered", lambda: pipeline.worker_pid(rendered_id) == stack.pdf_worker.pid)
     parts = [stack.orchestrator, stack.llm_worker, stack.pdf_worker, stack.gateway]
     for part in parts:
         part.kill()
@@ -109,6 +112,9 @@ def test_every_part_killed_at_once(pipeline: Pipeline) -> None:
         part.start()
     for part in parts:
         part.wait_ready()
-    pipeline.completed(report_id)
-    assert [charge["state"] for charge in pipeline.charges(text)] == ["client_gone", "finished"]
-    wait_for("no stream is left open", lambda: all(one["closed_at"] for one in pipeline.charges(text)))
+    pipeline.completed(rendered_id)
+    assert [charge["state"] for charge in pipeline.charges(rendered)] == ["finished"]
+    assert pipeline.markdown(rendered_id) == undisturbed(rendered)
+    pipeline.completed(streamed_id)
+    assert [charge["state"] for charge in pipeline.charges(streamed)] == ["client_gone", "finished"]
+    assert pipeline.markdown(streamed_id) == undisturbed(streamed)
