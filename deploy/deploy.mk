@@ -30,11 +30,11 @@ load: ## Put the images in the cluster (kind, minikube, or LOAD_IMAGE="command":
 manifests: tool-helm ## Render deploy/k8s from the chart
 	deploy/checks/manifests.sh
 
-chart-docs: ## Write the chart's README and the schema's descriptions from values.yaml
+chart-docs: $(DEV) ## Write the chart's README and the schema's descriptions from values.yaml
 	.venv/bin/python deploy/checks/chart_docs.py
 
-lint-deploy: chart-tools ## Check Dockerfile, chart and manifests
+lint-deploy: $(DEV) chart-tools ## Check Dockerfile, chart and manifests
 	deploy/checks/lint.sh
 
-e2e: tool-helm ## Install, use, scale, scrape, kill, upgrade and remove the service on the cluster of KUBECONFIG
-	.venv/bin/python -m pytest tests/e2e
+e2e: $(DEV) tool-helm ## Install, use, scale, scrape, kill, upgrade and remove the service on a real cluster (see deploy/e2e.sh)
+	deploy/e2e.sh
