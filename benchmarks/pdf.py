@@ -46,7 +46,11 @@ def _html(text: str) -> str:
 
 
 def _tardigrade() -> Callable[[str], tuple[int, int]]:
+    from services.pdf_worker.child import settle
     from services.pdf_worker.document import DocumentInfo, render
+
+    # As in the service's renderer process.
+    settle()
 
     def run(text: str) -> tuple[int, int]:
         rendered = render(text, DocumentInfo(title=""))
