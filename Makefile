@@ -24,7 +24,7 @@ endif
 	bench bench-pdf bench-cost bench-streams lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ## Use
 
@@ -45,11 +45,13 @@ format: $(DEV) ## Format the code and mend what ruff can mend
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-lint: $(DEV) ## Check format, style, types, and that no service imports another
+lint: $(DEV) ## Check format, style, types, that no service imports another, image, chart and manifests
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	$(PY) -m pytest -q tests/unit/test_boundaries.py
+	@if command -v go >/dev/null || command -v helm >/dev/null; then $(MAKE) lint-deploy; \
+		else echo "### NOT RUN: the chart was not checked, since there is neither helm nor Go to build it with"; fi
 
 test: $(DEV) ## Run all tests: make test ARGS="tests/unit -k ledger"
 	$(PY) -m pytest $(ARGS)
@@ -82,6 +84,8 @@ bench-cost: $(DEV) ## Tokens billed under kills, beside the plain way
 
 bench-streams: $(DEV) ## Streams that one LLM worker carries, and CPU a chunk
 	@$(PY) -m benchmarks.streams
+
+include deploy/deploy.mk
 
 clean: ## Remove what make has made; reports and state in .tardigrade stay
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
