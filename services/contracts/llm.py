@@ -88,17 +88,18 @@ class LLMCallOutput:
     """A reference to the recorded answer, and what it cost.
 
     Attributes:
-        answer: The answer's text in the bucket (the ledger's register object, see `services.llm_worker.ledger`).
+        answer: The ledger's register object in the bucket, whose JSON has the answer as `text`.
         usage: The answer's own tokens.
         spend: What the call came to with all its attempts.
         outcome: How the call ended.
         model: The model that answered, as the provider names it.
         finish_reason: `stop`, or `length` for an answer that was cut off at the model's limit.
         title: The answer's first heading, or its first words; at most 120 characters.
-        inline: The answer itself, in the one case that the store failed when it was to be recorded.
+        inline: The register's JSON, in the one case that the store failed when it was to be recorded. The next step
+            that reaches the store records it under `answer`.
     """
 
-    answer: ObjectRef | None
+    answer: ObjectRef
     usage: Usage
     spend: Spend
     outcome: Outcome

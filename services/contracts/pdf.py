@@ -10,7 +10,7 @@ class PDFGenerationInput:
     """What a PDF is made from. The same input gives the same bytes.
 
     Attributes:
-        content: The answer in the bucket (the ledger's register object).
+        content: The ledger's register object in the bucket, whose JSON has the answer as `text`.
         filename: Name offered to a person who downloads it, such as `how-tardigrades-survive.pdf`.
         title: Title on the cover.
         prompt: The question that the report answers.
@@ -20,10 +20,10 @@ class PDFGenerationInput:
         paper: Page size.
         spend: What the research came to; kept in `report.json`.
         warnings: What is known so far; kept in `report.json`.
-        inline: The Markdown itself, in the one case that the store failed when it was to be recorded.
+        inline: The register's JSON, if it could not be recorded yet: to be recorded under `content` first.
     """
 
-    content: ObjectRef | None
+    content: ObjectRef
     filename: str
     title: str = ""
     prompt: str = ""

@@ -180,8 +180,8 @@ class LLMActivities:
         metrics.SAVED.labels(model).inc(entry.saved_tokens)
         if entry.outcome is not Outcome.ADOPTED:  # whoever recorded it has counted them
             metrics.WASTED.labels(model).inc(spend.wasted_tokens)
-        text = register.text
-        if entry.ref is None and len(text.encode()) > MAX_INLINE_BYTES:
+        unrecorded = None if entry.recorded else register.encode()
+        if unrecorded is not None and len(unrecorded) > MAX_INLINE_BYTES:
             raise ApplicationError(
                 "The store failed when the answer was to be recorded, and the answer is too long for Temporal. It is "
                 "bought again once the store works.",
@@ -202,8 +202,8 @@ class LLMActivities:
             outcome=entry.outcome,
             model=register.model or model,
             finish_reason=register.finish_reason,
-            title=title_of(text),
-            inline=text if entry.ref is None else None,
+            title=title_of(register.text),
+            inline=None if unrecorded is None else unrecorded.decode(),
         )
 
 

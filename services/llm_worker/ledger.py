@@ -80,15 +80,17 @@ class Entry:
 
     Attributes:
         register: What is recorded.
-        ref: Where; `None` if the store failed at the moment of recording.
+        ref: Where it is recorded, or is to be.
+        recorded: It is; false if the store failed at that moment, so that the caller must keep the register itself.
         outcome: How the call ended.
         saved_tokens: Tokens that adopting or resuming did not buy again.
     """
 
     register: Register
-    ref: ObjectRef | None
+    ref: ObjectRef
     outcome: Outcome
     saved_tokens: int = 0
+    recorded: bool = True
 
 
 class LeaveError(Exception):
@@ -108,7 +110,7 @@ class _Held:
     outcome: Outcome
     lost: Attempt | None  # the attempt that this one took over from, if that left no word of its end
     claimed_at: float  # on the event loop's clock, which goes on while the process is frozen
-    etag: str = ""
+    etag: str | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -359,13 +361,14 @@ class Ledger:
                 pass
             except ObjectStoreError:
                 if clock() > deadline:
-                    return _entry(held, None)
+                    return _entry(held, reference(key, data), recorded=False)
                 await asyncio.sleep(0.5)
                 continue
             try:
                 stored = await self._store.read(key)
             except ObjectMissingError:
-                return _entry(held, None)  # deleted while it was written; the answer still reaches the report
+                held.etag = None  # deleted meanwhile: it is made anew
+                continue
             except ObjectStoreError:
                 continue  # the next write meets the same failure and keeps the deadline
             other = _decode(key, stored.data)
@@ -406,9 +409,9 @@ def _adopt(key: str, data: bytes, register: Register, *, bought: bool = False) -
     return Entry(register, reference(key, data), Outcome.ADOPTED, saved)
 
 
-def _entry(held: _Held, ref: ObjectRef | None) -> Entry:
+def _entry(held: _Held, ref: ObjectRef, *, recorded: bool = True) -> Entry:
     saved = held.register.attempt.kept_pieces if held.outcome is Outcome.RESUMED else 0
-    return Entry(held.register, ref, held.outcome, saved)
+    return Entry(held.register, ref, held.outcome, saved, recorded)
 
 
 def _limit_reached(register: Register) -> CallError:

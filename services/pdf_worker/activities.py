@@ -19,7 +19,12 @@ from services.pdf_worker.isolation import RendererPool
 from services.pdf_worker.limits import DocumentError
 from services.pdf_worker.model import DocumentInfo, Rendered
 from services.runtime.metrics import SECONDS_BUCKETS
-from services.runtime.object_store import CorruptObjectError, ObjectStore, ObjectStoreError
+from services.runtime.object_store import (
+    CorruptObjectError,
+    ObjectStore,
+    ObjectStoreError,
+    PreconditionFailedError,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -59,11 +64,27 @@ class PDFActivities:
             ) from None
 
     def _markdown(self, request: PDFGenerationInput) -> str:
-        if request.content is None:
-            return request.inline or ""
-        register = json.loads(self._store.get(request.content))
-        text: str = register["text"]
+        """Return the answer; one that could not be recorded when it was bought is recorded now."""
+        if request.inline is None:
+            data = self._store.get(request.content)
+        else:
+            data = self._record(request.content.key, request.inline.encode())
+        text: str = json.loads(data)["text"]
         return text
+
+    def _record(self, key: str, data: bytes) -> bytes:
+        """Write the register over an open one, as the LLM worker would have; what is done already stays."""
+        etag: str | None = None
+        for _ in range(3):
+            try:
+                self._store.put_if(key, data, etag=etag)
+                return data
+            except PreconditionFailedError:
+                found = self._store.read(key)
+            if json.loads(found.data)["state"] == "done":
+                return found.data
+            etag = found.etag
+        raise ObjectStoreError(f"{key} is written by others all the time")
 
     async def _render(self, report_id: str, request: PDFGenerationInput, markdown: str) -> Rendered:
         info = DocumentInfo(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from services.cli.stack import LocalStack
+from services.llm_worker.register import State
 from tests.integration.pipeline import HEARTBEAT_TIMEOUT_SECONDS, Pipeline, prompt, running, undisturbed, wait_for
 
 LLM_CONCURRENCY = 2
@@ -58,6 +59,9 @@ def test_the_store_stops_and_starts(pipeline: Pipeline) -> None:
         assert [charge["state"] for charge in pipeline.charges(text)] == ["finished"], text
         assert pipeline.markdown(report_id) == undisturbed(text)
         assert undisturbed(text)[2:30] in pipeline.pdf_text(report_id)
+        register = pipeline.register(report_id)
+        assert register is not None
+        assert (register.state, register.text) == (State.DONE, undisturbed(text)), "the PDF step has recorded it"
 
 
 def test_temporal_stops_and_starts(pipeline: Pipeline) -> None:

@@ -60,13 +60,13 @@ async def test_an_answer_that_the_store_would_not_take_rides_to_the_pdf(server: 
     def inline(call: LLMCallInput, attempt: int) -> LLMCallOutput:
         del call, attempt
         return LLMCallOutput(
-            None, ANSWER.usage, ANSWER.spend, ANSWER.outcome, "gpt-4o", "stop", title="T", inline="# T\n\ntext"
+            ANSWER.answer, ANSWER.usage, ANSWER.spend, ANSWER.outcome, "gpt-4o", "stop", title="T", inline="{}"
         )
 
     cast = Cast(research=inline)
     async with workers(server.client, cast):
         await (await start(server, GenerateReportInput("x"))).result()
-    assert (cast.requests[0].content, cast.requests[0].inline) == (None, "# T\n\ntext")
+    assert (cast.requests[0].content, cast.requests[0].inline) == (ANSWER.answer, "{}")
 
 
 async def test_a_cut_off_answer_becomes_a_report_that_says_so(server: WorkflowEnvironment) -> None:

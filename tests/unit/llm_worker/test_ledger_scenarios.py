@@ -51,7 +51,7 @@ def check(world: World, story: Story, *, frozen_at_send: bool = False) -> None:
     for entry in story.entries:
         assert entry.register.text in world.complete_texts(), "a torn answer was returned"
         assert entry.register.state is State.DONE
-        if entry.ref is not None:
+        if entry.recorded:
             assert bucket.data == bucket.recorded[-1] == entry.register.encode() or entry.outcome is Outcome.ADOPTED
     if bucket.data is not None:
         register = Register.decode(bucket.data)
@@ -177,7 +177,7 @@ def test_an_answer_that_cannot_be_recorded_is_handed_back() -> None:
     story = run(scene)
     assert len(world.purchases) == 1
     (entry,) = story.entries
-    assert entry.ref is None
+    assert not entry.recorded
     assert entry.register.text == World.answer(0)
 
 
