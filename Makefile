@@ -76,8 +76,9 @@ bench: $(DEV) ## Reports per second, latency, start time and memory of each serv
 	@$(PY) -m benchmarks.pipeline
 	@$(PY) -m benchmarks.start
 
-bench-pdf: $(DEV) ## Milliseconds a page and memory, beside other PDF libraries
-	@$(PY) -m benchmarks.pdf
+bench-pdf: ## Milliseconds a page and memory, beside other PDF libraries (WeasyPrint needs Pango: libpangoft2-1.0-0)
+	@.ci/uv sync --quiet --locked --extra pdf --group bench --env build/bench
+	@build/bench/bin/python -m benchmarks.pdf
 
 bench-cost: $(DEV) ## Tokens billed under kills, beside the plain way
 	@$(PY) -m benchmarks.cost
