@@ -70,7 +70,7 @@ class Pod:
     def of(cls, manifest: dict[str, Any]) -> Self:
         """Read a pod's manifest."""
         status = manifest["status"]
-        (container,) = status.get("containerStatuses") or [{}]
+        container = (status.get("containerStatuses") or [{}])[0]
         ready = next((c for c in status.get("conditions", []) if c["type"] == "Ready"), {"status": "False"})
         started = container.get("state", {}).get("running", {}).get("startedAt")
         seconds = None

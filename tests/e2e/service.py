@@ -55,25 +55,26 @@ class Service:
             file.write_text(json.dumps(values))
             helm(*(str(file) if argument == "-" else argument for argument in arguments))
 
-    def _url(self, component: str, port: int) -> str:
-        forward = self._forwards.get(component)
-        if forward is None:
-            target = f"svc/{self.name}-{component}"
-            forward = self._forwards[component] = PortForward(self.namespace.name, target, port)
-        forward.ensure()
-        return forward.url
-
-    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Ask the gateway; as a client would, again when the connection breaks or the answer is 503."""
+    def _ask(self, component: str, port: int, method: str, path: str, **options: Any) -> httpx.Response:
+        """Ask a Service; as a client would, again when the connection breaks or the answer is 503."""
 
         def answer() -> httpx.Response | None:
+            forward = self._forwards.setdefault(
+                component, PortForward(self.namespace.name, f"svc/{self.name}-{component}", port)
+            )
             try:
-                response = httpx.request(method, self._url("gateway", 8080) + path, timeout=15, **options)
+                forward.ensure()
+                response = httpx.request(method, forward.url + path, timeout=15, **options)
             except httpx.TransportError:
+                forward.close()  # it may hang on a pod that is gone
                 return None
             return None if response.status_code == 503 else response
 
-        return until(f"{method} {path} answered", answer, 120).raise_for_status()
+        return until(f"{method} {path} answered by {component}", answer, 120).raise_for_status()
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Ask the gateway."""
+        return self._ask("gateway", 8080, method, path, **options)
 
     def start(self, prompt: str, **options: Any) -> Report:
         """Start a report."""
@@ -136,9 +137,8 @@ class Service:
 
     def bill(self) -> dict[str, int]:
         """Return how many requests the simulator has billed for each prompt (its first 80 characters)."""
-        url = self._url("simulator", 9090)
-        by_prompt = httpx.get(f"{url}/billing", params={"log": 0}, timeout=15).raise_for_status().json()["by_prompt"]
-        return {entry["prompt"]: entry["requests"] for entry in by_prompt.values()}
+        answer = self._ask("simulator", 9090, "GET", "/billing", params={"log": 0}).json()
+        return {entry["prompt"]: entry["requests"] for entry in answer["by_prompt"].values()}
 
     def logs(self, component: str) -> str:
         """Return the logs of a component's pods."""

@@ -3,17 +3,19 @@
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import yaml
 
-from tests.e2e.conftest import MONITORING, PROMETHEUS_IMAGE, tell
-from tests.e2e.kube import CHART, Namespace, PortForward, helm, remove, until
+from tests.e2e.conftest import IMAGE_TAG, MONITORING, PROMETHEUS_IMAGE, tell
+from tests.e2e.kube import CHART, Namespace, PortForward, helm, kubectl, remove, until
 from tests.e2e.service import Service
 
-MANIFEST = (CHART.parents[2] / "tests" / "e2e" / "prometheus.yaml").read_text()
+MANIFEST = Path(__file__).with_name("prometheus.yaml").read_text()
+DISCOVER = json.dumps(Path(__file__).with_name("discover.py").read_text())
 SCRAPED = ("gateway", "orchestrator", "llm-worker", "pdf-worker", "simulator")
 
 # tardigrade_llm_errors_total has no sample as long as nothing failed.
@@ -76,7 +78,8 @@ def prometheus(service: Service) -> Iterator[Prometheus]:
     namespace = Namespace(MONITORING)
     filled = MANIFEST.replace("NAMESPACE", service.namespace.name).replace("MONITORING", MONITORING)
     filled = filled.replace("IMAGE", PROMETHEUS_IMAGE).replace("RULES", rules().replace("\n", "\n    "))
-    namespace.kubectl("apply", "--filename=-", stdin=filled)
+    filled = filled.replace("PYTHON", f"localhost/tardigrade-simulator:{IMAGE_TAG}").replace("DISCOVER", DISCOVER)
+    kubectl("apply", "--filename=-", stdin=filled)
     # The release's policies let a Prometheus in from the namespaces that metrics.from names.
     for component in SCRAPED:
         policy = f"{service.name}-{component}"

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from tests.e2e.conftest import IMAGE_TAG, PODS, tell
+from tests.e2e.conftest import IMAGE_TAG, IMAGES, PODS, tell
 from tests.e2e.kube import Namespace, Pod, remove, until
 from tests.e2e.service import Report, Service
 
@@ -85,6 +85,8 @@ def running(service: Service, reports: list[Report]) -> int:
 
 @pytest.mark.timeout(900)
 def test_thirty_reports_survive(service: Service, killer: Namespace) -> None:
+    # The simulator resumes nothing as its model is called, and each call is cut off again and again here.
+    service.install({**IMAGES, "llm": {"rebuyLimit": 10}}, wait=True)
     begun = time.monotonic()
     # 24 s a call, and pauses of 0 to 2 minutes before the PDF, so that there is work in each stage all the time.
     prompts = [f"Kill test {number}" for number in range(REPORTS)]
