@@ -308,6 +308,8 @@ class ObjectStore:
         if isinstance(error, ClientError):
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
             code = error.response.get("Error", {}).get("Code", str(status))
+            if status == 403:  # the answer to a HEAD has no body that would say more
+                code += ", AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are wrong or may not use this bucket"
             if status in _BY_STATUS:
                 raise _BY_STATUS[status](f"{where}: {code}") from error
             _ERRORS.labels(name).inc()
