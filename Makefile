@@ -54,7 +54,7 @@ lint: $(DEV) ## Check format, style, types, that no service imports another, ima
 		else echo "### NOT RUN: the chart was not checked, since there is neither helm nor Go to build it with"; fi
 
 test: $(DEV) ## Run all tests: make test ARGS="tests/unit -k ledger"
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-extras: ## Import each service in an environment with nothing but its own extra
 	@for extra in $(EXTRAS); do \

@@ -25,7 +25,7 @@ ENV_FILE = "local.env"
 
 _USUAL_PORTS = {"gateway": 8080, "temporal": 7233, "temporal_ui": 8233, "s3": 8333}
 _SHORTEST_LIFE_SECONDS = 5.0
-"""A part that ended sooner after its start will end again."""
+"""A part that ended by itself sooner after its start will end again."""
 
 
 def run(state_dir: Path, ports: Mapping[str, int | None]) -> None:
@@ -143,7 +143,8 @@ def _supervise(stack: LocalStack, console: Console) -> None:
             if process.running:
                 continue
             how, life = _how(process.exit_code), time.monotonic() - born[process.name]
-            if life < _SHORTEST_LIFE_SECONDS:
+            killed = (process.exit_code or 0) < 0  # by somebody who watches what happens then
+            if life < _SHORTEST_LIFE_SECONDS and not killed:
                 raise process.not_ready(f"ended {how} {life:.0f} s after its start")
             process.start()
             born[process.name] = time.monotonic()

@@ -72,7 +72,25 @@ def _bound_memory(allowed: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (taken + allowed, hard))
 
 
-def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+class PeakMemory:
+    """The most memory that this process has had.
+
+    Linux' `ru_maxrss` starts with what the process had that forked this one, however large that was; `VmHWM` does not.
+    """
+
+    def __init__(self) -> None:
+        """Open the kernel's account, which a confined process could not."""
+        self._status = os.open("/proc/self/status", os.O_RDONLY) if sys.platform == "linux" else -1
+
+    def read(self) -> int:
+        """Return it in bytes."""
+        if self._status < 0:
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        lines = os.pread(self._status, 8192, 0).splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(b"VmHWM:"))
+
+
+def serve(requests: BinaryIO, answers: BinaryIO, peak: PeakMemory) -> None:
     """Answer requests until the input ends.
 
     Raises:
@@ -102,8 +120,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         except DocumentError as error:
             send(pack(ERROR, {"message": str(error)}))
         else:
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-            send(pack(DONE, {"pages": done.pages, "fallbacks": done.fallbacks, "peak": peak}, done.pdf))
+            send(pack(DONE, {"pages": done.pages, "fallbacks": done.fallbacks, "peak": peak.read()}, done.pdf))
 
 
 def main() -> None:
@@ -116,9 +133,10 @@ def main() -> None:
     _warm_up()
     settle()
     _bound_memory(memory)
+    peak = PeakMemory()
     confine()
     try:
-        serve(sys.stdin.buffer, answers)
+        serve(sys.stdin.buffer, answers, peak)
     except MemoryError:
         # There is no memory left to say it in words, and what is left of this process may be half built.
         os._exit(OUT_OF_MEMORY)
