@@ -33,7 +33,7 @@ def test_every_pod_is_restricted(render: Render, file: str) -> None:
             "capabilities": {"drop": ["ALL"]},
         }, name
         assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys(), name
-        assert not any("hostPath" in volume for volume in spec["volumes"]), name
+        assert not any("hostPath" in volume for volume in spec.get("volumes", [])), name
         assert {"requests", "limits"} <= container(spec)["resources"].keys(), name
 
 
