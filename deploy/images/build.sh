@@ -74,7 +74,7 @@ size() { # SERVICE
     docker) bytes=$(docker image inspect --format '{{.Size}}' "$(image "$1")") ;;
     podman) bytes=$(podman image inspect --format '{{.Size}}' "$(image "$1")") ;;
     buildah) bytes=$(buildah images --json "$(image "$1")" | sed -n 's/.*"size": "\(.*\)".*/\1/p') ;;
-    *) bytes=$(kubectl get nodes --output jsonpath="{.items[0].status.images[?(@.names[*]=='$(image "$1")')].sizeBytes}") ;;
+    *) bytes=$(kubectl get nodes --output json | python3 deploy/images/node_size.py "$(image "$1")") ;;
   esac
   printf '%-45s %s\n' "$(image "$1")" "$(numfmt --to=iec "$bytes" 2>/dev/null || echo "$bytes")"
 }

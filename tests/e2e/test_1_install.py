@@ -1,5 +1,6 @@
 """Install it: with default values, from plain manifests, and on a Temporal and a store of one's own."""
 
+import ast
 import json
 import re
 from collections.abc import Iterator
@@ -10,6 +11,11 @@ import pytest
 from tests.e2e.conftest import IMAGE_TAG, MINIO_IMAGE, PODS, TEMPORAL_IMAGE, external, tell
 from tests.e2e.kube import ROOT, Namespace, helm, kubectl, remove
 from tests.e2e.service import Service
+
+FIND_LIBRARIES = """
+from importlib.util import find_spec
+print([name for name in ("litellm", "reportlab", "fastapi") if find_spec(name)])
+"""
 
 READ_STATUS = "print(open('/proc/1/status').read())"
 
@@ -28,6 +34,20 @@ def test_default_values(service: Service) -> None:
     report = service.makes_a_report()
     tell(f"  helm test passed; a report of {report['pages']} pages was read back from MinIO")
     assert not [pod.name for pod in service.namespace.pods() if pod.restarts]
+
+
+def test_an_image_holds_only_what_its_service_needs(service: Service) -> None:
+    found = {}
+    for component in PODS[:5]:
+        (pod,) = service.namespace.pods(component)
+        found[component] = ast.literal_eval(service.namespace.python(pod.name, FIND_LIBRARIES))
+    assert found == {
+        "gateway": ["fastapi"],
+        "orchestrator": [],
+        "llm-worker": ["litellm"],
+        "pdf-worker": ["reportlab"],
+        "simulator": [],
+    }
 
 
 def test_start_times_and_memory(service: Service) -> None:
