@@ -65,5 +65,10 @@ done
 
 say "kube-score"
 for values in "$CHART"/ci/default-values.yaml "$CHART"/values-production.yaml; do
-  render 1.34 --values "$values" | kube-score score --output-format ci --kubernetes-version v1.34 "${exceptions[@]}" - | { ! grep -Ev '^\[(OK|SKIPPED)\]'; }
+  score=$(render 1.34 --values "$values" | kube-score score --output-format ci --kubernetes-version v1.34 "${exceptions[@]}" -) || true
+  [[ $score == *"[OK]"* ]] || { printf 'kube-score said nothing of %s:\n%s\n' "$values" "$score" >&2; exit 1; }
+  if findings=$(grep -Ev '^\[(OK|SKIPPED)\]' <<<"$score"); then
+    printf '%s:\n%s\n' "$values" "$findings" >&2
+    exit 1
+  fi
 done

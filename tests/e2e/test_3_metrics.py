@@ -18,7 +18,6 @@ MANIFEST = Path(__file__).with_name("prometheus.yaml").read_text()
 DISCOVER = json.dumps(Path(__file__).with_name("discover.py").read_text())
 SCRAPED = ("gateway", "orchestrator", "llm-worker", "pdf-worker", "simulator")
 
-# tardigrade_llm_errors_total has no sample as long as nothing failed.
 NAMES = {
     "tardigrade_reports_total",
     "tardigrade_report_seconds_bucket",
@@ -27,6 +26,7 @@ NAMES = {
     "tardigrade_llm_wasted_tokens_total",
     "tardigrade_llm_cost_usd_total",
     "tardigrade_llm_call_seconds_bucket",
+    "tardigrade_llm_errors_total",
     "tardigrade_pdf_render_seconds_bucket",
     "tardigrade_pdf_pages_total",
     "tardigrade_object_store_seconds_bucket",
@@ -95,7 +95,8 @@ def prometheus(service: Service) -> Iterator[Prometheus]:
 def test_every_pod_is_scraped(service: Service, prometheus: Prometheus) -> None:
     expected = dict.fromkeys(SCRAPED, "up")
     until("every target is up", lambda: prometheus.up() == expected, 60)
-    service.makes_a_report()
+    # One failed attempt, so that there is something to count.
+    service.finish([service.start("Metrics [[simulator: fault=server-error:first=1]]")], seconds=60)
 
     def known() -> set[str] | None:
         names = set(prometheus.get("label/__name__/values"))
