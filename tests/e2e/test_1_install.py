@@ -21,6 +21,8 @@ READ_STATUS = "print(open('/proc/1/status').read())"
 
 CONNECT = """
 import socket, sys
+
+pytestmark = pytest.mark.timeout(400)
 try:
     socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=4).close()
     print("reached")

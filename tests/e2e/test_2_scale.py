@@ -8,6 +8,8 @@ import pytest
 from tests.e2e.conftest import tell
 from tests.e2e.service import Service
 
+pytestmark = pytest.mark.timeout(400)
+
 # What a worker's own page counts of its work.
 WORK = {
     "orchestrator": r"^temporal_workflow_task_execution_latency_seconds_count\{.*\} (\d+)$",

@@ -14,6 +14,8 @@ from tests.e2e.conftest import IMAGE_TAG, MONITORING, PROMETHEUS_IMAGE, tell
 from tests.e2e.kube import CHART, Namespace, PortForward, helm, kubectl, remove, until
 from tests.e2e.service import Service
 
+pytestmark = pytest.mark.timeout(400)
+
 MANIFEST = Path(__file__).with_name("prometheus.yaml").read_text()
 DISCOVER = json.dumps(Path(__file__).with_name("discover.py").read_text())
 SCRAPED = ("gateway", "orchestrator", "llm-worker", "pdf-worker", "simulator")

@@ -4,9 +4,13 @@ import json
 import threading
 from typing import Any
 
+import pytest
+
 from tests.e2e.conftest import IMAGE_TAG, IMAGES, NEXT_TAG, PODS, tell
 from tests.e2e.kube import helm
 from tests.e2e.service import Service
+
+pytestmark = pytest.mark.timeout(400)
 
 # The provider is no part of the service: it stays while the service is upgraded.
 NEXT: dict[str, Any] = {

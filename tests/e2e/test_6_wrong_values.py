@@ -2,9 +2,13 @@
 
 import json
 
+import pytest
+
 from tests.e2e.conftest import external, tell
 from tests.e2e.kube import Namespace, remove, until
 from tests.e2e.service import Service, refused
+
+pytestmark = pytest.mark.timeout(400)
 
 
 def test_no_simulator_and_no_key() -> None:
