@@ -25,6 +25,7 @@ class ErrorType(StrEnum):
     BAD_RESPONSE = "llm-bad-response"
     # Our own steps.
     STORAGE = "storage"
+    WORKER_STOPPING = "worker-stopping"
     CORRUPT_OBJECT = "corrupt-object"
     DOCUMENT = "document"
     INVALID_INPUT = "invalid-input"

@@ -105,8 +105,10 @@ class LLMActivities:
             ) from None
         except CorruptObjectError as error:
             raise ApplicationError(str(error), type=ErrorType.CORRUPT_OBJECT, non_retryable=True) from None
-        except (ObjectStoreError, LeaveError) as error:
+        except ObjectStoreError as error:
             raise ApplicationError(str(error), type=ErrorType.STORAGE) from None
+        except LeaveError as error:
+            raise ApplicationError(str(error), type=ErrorType.WORKER_STOPPING) from None
         finally:
             metrics.SECONDS.labels(model).observe(time.monotonic() - begun)
         return self._output(model, entry)

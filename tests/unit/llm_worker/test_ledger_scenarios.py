@@ -3,14 +3,17 @@
 `make test` runs them all; the last test states how many there are.
 """
 
+import asyncio
 import itertools
 
 import pytest
 
 from services.contracts.llm import Outcome
+from services.llm_worker.ledger import LeaveError, Ledger
+from services.llm_worker.provider import Limits
 from services.llm_worker.register import AttemptState, Register, State
 from services.runtime.object_store import PreconditionFailedError
-from tests.unit.llm_worker.world import KEY, Machine, Story, World, durable, run
+from tests.unit.llm_worker.world import KEY, Machine, Story, World, caller, durable, run
 
 POINTS = (
     "before-send",
@@ -139,6 +142,31 @@ def test_a_frozen_worker_beyond_the_lease_is_taken_over_and_closes_its_stream() 
     assert len(world.purchases) == 2
     assert not world.purchases[0].finished, "the woken worker must close its stream"
     assert {entry.outcome for entry in story.entries} == {Outcome.REBOUGHT, Outcome.ADOPTED}
+
+
+def test_a_waiting_attempt_leaves_when_its_worker_is_asked_to_stop() -> None:
+    async def scene() -> tuple[World, float]:
+        world = World("plain")
+        clock = asyncio.get_running_loop().time
+        limits = Limits(first_token=30, idle=30, whole=600)
+        first = asyncio.create_task(Ledger(Machine(world), limits, rebuy_limit=2).call(KEY, Machine(world), caller()))
+        await asyncio.sleep(1)
+        leave = asyncio.Event()
+        waiting = caller(leave=leave)
+        second = asyncio.create_task(Ledger(Machine(world), limits, rebuy_limit=2).call(KEY, Machine(world), waiting))
+        await asyncio.sleep(1)
+        assert waiting.state == "waiting"
+        asked = clock()
+        leave.set()
+        with pytest.raises(LeaveError):
+            await second
+        left_after = clock() - asked
+        await first
+        return world, left_after
+
+    world, left_after = run(scene)
+    assert len(world.purchases) == 1
+    assert left_after == 0
 
 
 def test_the_rebuy_limit_ends_with_the_money_named() -> None:
