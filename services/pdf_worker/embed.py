@@ -8,18 +8,10 @@ where one glyph serves several characters.
 import hashlib
 
 import uharfbuzz as hb
-from reportlab.pdfbase.pdfdoc import (
-    PDFArray,
-    PDFDictionary,
-    PDFDocument,
-    PDFName,
-    PDFObjectReference,
-    PDFStream,
-    PDFString,
-    PDFZCompress,
-)
+from reportlab.pdfbase.pdfdoc import PDFDocument, PDFObjectReference
 
 from services.pdf_worker.fonts import Face
+from services.pdf_worker.pdf_file import add, stream
 
 KEPT = ("head", "hhea", "maxp", "hmtx", "loca", "glyf")
 """All that a viewer needs of a TrueType font with a CIDToGIDMap (ISO 32000-1, 9.9)."""
@@ -90,57 +82,41 @@ class EmbeddedFont:
         extents = self.face.font.get_font_extents("ltr")
         scale = self.face.scale
         key = f"Font.{self.name}"
-        file = _stream(data, {"Length1": str(len(data))})
-        descriptor = PDFDictionary(
-            {
-                "Type": PDFName("FontDescriptor"),
-                "FontName": PDFName(base),
-                "Flags": "4",
-                "FontBBox": PDFArray(
-                    ["-1000", str(round(extents.descender * scale)), "3000", str(round(extents.ascender * scale))]
-                ),
-                "ItalicAngle": "-12" if "Italic" in self.face.name else "0",
-                "Ascent": str(round(extents.ascender * scale)),
-                "Descent": str(round(extents.descender * scale)),
-                "CapHeight": "714",
-                "StemV": "140" if self.face.name.endswith("Bold") else "80",
-                "FontFile2": document.Reference(file, f"{key}.file"),
-            }
+        file = add(document, f"{key}.file", stream(data, b"/Length1 %d" % len(data)))
+        ascent, descent = round(extents.ascender * scale), round(extents.descender * scale)
+        angle = -12 if "Italic" in self.face.name else 0
+        stem = 140 if self.face.name.endswith("Bold") else 80
+        descriptor = add(
+            document,
+            f"{key}.descriptor",
+            f"<</Type /FontDescriptor /FontName /{base} /Flags 4 /FontBBox [-1000 {descent} 3000 {ascent}] "
+            f"/ItalicAngle {angle} /Ascent {ascent} /Descent {descent} /CapHeight 714 /StemV {stem} "
+            f"/FontFile2 {file} 0 R>>".encode(),
         )
         to_gid = b"\0\0" + b"".join(new_ids[gid].to_bytes(2, "big") for gid, _ in order)
-        widths = PDFArray(["1", PDFArray([_number(self.natural(gid)) for gid, _ in order])])
-        descendant = PDFDictionary(
-            {
-                "Type": PDFName("Font"),
-                "Subtype": PDFName("CIDFontType2"),
-                "BaseFont": PDFName(base),
-                "CIDSystemInfo": PDFDictionary(
-                    {"Registry": PDFString("Adobe"), "Ordering": PDFString("Identity"), "Supplement": "0"}
-                ),
-                "FontDescriptor": document.Reference(descriptor, f"{key}.descriptor"),
-                "DW": "1000",
-                "W": document.Reference(widths, f"{key}.widths"),
-                "CIDToGIDMap": document.Reference(_stream(to_gid), f"{key}.map"),
-            }
+        code_map = add(document, f"{key}.map", stream(to_gid))
+        widths = " ".join(_number(self.natural(gid)) for gid, _ in order)
+        descendant = add(
+            document,
+            f"{key}.descendant",
+            f"<</Type /Font /Subtype /CIDFontType2 /BaseFont /{base} "
+            "/CIDSystemInfo <</Registry (Adobe) /Ordering (Identity) /Supplement 0>> "
+            f"/FontDescriptor {descriptor} 0 R /DW 1000 /W [1 [{widths}]] /CIDToGIDMap {code_map} 0 R>>".encode(),
         )
-        font = PDFDictionary(
-            {
-                "Type": PDFName("Font"),
-                "Subtype": PDFName("Type0"),
-                "BaseFont": PDFName(base),
-                "Encoding": PDFName("Identity-H"),
-                "DescendantFonts": PDFArray([document.Reference(descendant, f"{key}.descendant")]),
-                "ToUnicode": document.Reference(_stream(_to_unicode(order)), f"{key}.unicode"),
-            }
+        unicode = add(document, f"{key}.unicode", stream(_to_unicode(order)))
+        add(
+            document,
+            key,
+            f"<</Type /Font /Subtype /Type0 /BaseFont /{base} /Encoding /Identity-H "
+            f"/DescendantFonts [{descendant} 0 R] /ToUnicode {unicode} 0 R>>".encode(),
         )
-        return document.Reference(font, key)
+        return PDFObjectReference(key)
 
     def _subset(self, gids: set[int]) -> tuple[bytes, dict[int, int]]:
         request = hb.SubsetInput()
         request.glyph_set.update(gids)
         request.flags = hb.SubsetFlags.NO_HINTING | hb.SubsetFlags.NO_LAYOUT_CLOSURE | hb.SubsetFlags.NOTDEF_OUTLINE
-        for tag in DROPPED:
-            request.drop_table_tag_set.add(int.from_bytes(tag.ljust(4).encode(), "big"))
+        request.drop_table_tag_set.update(int.from_bytes(tag.ljust(4).encode(), "big") for tag in DROPPED)
         if self.face.weight is not None:
             request.pin_axis_location(self.face.face, "wght", self.face.weight)
         plan = hb.SubsetPlan(self.face.face, request)
@@ -150,12 +126,6 @@ class EmbeddedFont:
 
 def _number(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
-
-
-def _stream(data: bytes, entries: dict[str, str] | None = None) -> PDFStream:
-    stream = PDFStream(PDFDictionary(dict(entries or {})), data)
-    stream.filters = [PDFZCompress]
-    return stream
 
 
 def _to_unicode(order: list[tuple[int, str]]) -> bytes:

@@ -4,16 +4,18 @@ Coordinates are from the top left corner of the page, in points; y grows downwar
 """
 
 import hashlib
-import io
 from collections.abc import Sequence
+from functools import partial
 
 from reportlab import rl_config
-from reportlab.pdfbase.pdfdoc import PDFArray, PDFDictionary, PDFDocument, PDFName, PDFObjectReference, PDFString
+from reportlab.pdfbase.pdfdoc import PDFDictionary, PDFDocument, PDFName
 from reportlab.pdfgen.canvas import Canvas
 
 from services.pdf_worker.atoms import Atom
 from services.pdf_worker.glyph_runs import GlyphRuns
 from services.pdf_worker.lines import Line
+from services.pdf_worker.links import Links
+from services.pdf_worker.pdf_file import write_file
 from services.pdf_worker.shaping import Piece, shape
 from services.pdf_worker.structure import Element, Structure
 from services.pdf_worker.styles import Font, Style
@@ -32,17 +34,14 @@ class Pen:
     """Draws one document."""
 
     def __init__(self, width: float, height: float) -> None:
-        self.buffer = io.BytesIO()
-        self.canvas = Canvas(self.buffer, pagesize=(width, height), invariant=1, pageCompression=1, pdfVersion=(1, 7))
+        self.canvas = Canvas(None, pagesize=(width, height), invariant=1, pageCompression=1, pdfVersion=(1, 7))
         self.document: PDFDocument = self.canvas._doc
         self.width, self.height = width, height
         self.structure = Structure()
         self._glyphs = GlyphRuns()
         self._ops: list[str] = []
         self._marked: Element | None = None
-        self._annotations: list[tuple[PDFDictionary, str]] = []
-        self._links: dict[tuple[Element, str], Element] = {}
-        self.targets: dict[str, tuple[int, float]] = {}
+        self._links = Links(self.structure)
         self.page = -1
         self.bookmarks = 0
         # reportlab would begin each page with a font of its own, which is not embedded.
@@ -173,7 +172,7 @@ class Pen:
     def _run(self, pieces: list[Piece], style: Style | None, x: float, base: float, element: Element) -> None:
         if not pieces or style is None:
             return
-        owner = self._link_element(element, style.link) if style.link and element is not ARTIFACT else element
+        owner = self._links.element(element, style.link) if style.link and element is not ARTIFACT else element
         self.mark(owner)
         width = sum(piece.width for piece in pieces) * style.size / 1000
         y = self.height - base + style.rise
@@ -220,44 +219,15 @@ class Pen:
         self.canvas.addOutlineEntry(title, name, level, closed=level > 0)
         self.bookmarks += 1
 
-    def _link_element(self, element: Element, link: str) -> Element:
-        found = self._links.get((element, link))
-        if found is None:
-            found = self._links[element, link] = Element("Link", element)
-        return found
-
     def link(self, x: float, y: float, width: float, height: float, target: str, owner: Element) -> None:
         """Make an area lead to an address or to `#name`."""
-        bottom = self.height - y - height
-        entries: dict[str, object] = {
-            "Type": PDFName("Annot"),
-            "Subtype": PDFName("Link"),
-            "Rect": PDFArray([f"{x:.2f}", f"{bottom:.2f}", f"{x + width:.2f}", f"{bottom + height:.2f}"]),
-            "Border": PDFArray(["0", "0", "0"]),
-            "F": "4",
-            "Contents": PDFString(target.lstrip("#")),
-        }
-        if target.startswith("#"):
-            entries["Dest"] = PDFString(target)
-        else:
-            entries["A"] = PDFDictionary(
-                {
-                    "Type": PDFName("Action"),
-                    "S": PDFName("URI"),
-                    "URI": PDFString(target.encode("ascii", "replace").decode()),
-                }
-            )
-        name = f"Link.{len(self._annotations)}"
-        annotation = PDFDictionary(entries)
-        self._annotations.append((annotation, target))
-        if owner is not ARTIFACT:
-            annotation.dict["StructParent"] = str(-1 - self.structure.annotation(owner, name))
-        self.document.Reference(annotation, name)
-        self.canvas._annotationrefs.append(PDFObjectReference(name))
+        top = self.height - y
+        own = None if owner is ARTIFACT else owner
+        self.canvas._annotationrefs.append(self._links.add(x, top - height, x + width, top, target, own))
 
     def target(self, name: str, y: float) -> None:
         """Let `#name` lead here."""
-        self.targets.setdefault("#" + name, (self.page, self.height - max(y - 12, 0)))
+        self._links.place(name, self.page, self.height - max(y - 12, 0))
 
     # The end
 
@@ -268,8 +238,6 @@ class Pen:
             identity: What the file's identifier is made from. reportlab's own takes in `SOURCE_DATE_EPOCH`.
         """
         document = self.document
-        digest = hashlib.sha256(identity).hexdigest()[:32].encode()
-        document._ID = b"\n[<" + digest + b"> <" + digest + b">]\n"
         pages = document.Pages.pages
         names = [f"Page{index + 1}" for index in range(len(pages))]
         for index, page in enumerate(pages):
@@ -279,22 +247,14 @@ class Pen:
         fonts = document.idToObject["BasicFonts"]
         fonts.dict.clear()
         fonts.dict.update(self._glyphs.write(document))
-        for annotation, target in self._annotations:
-            parent = annotation.dict.get("StructParent")
-            if parent is not None:
-                annotation.dict["StructParent"] = str(len(pages) - 1 - int(parent))
-            if target.startswith("#"):
-                page_index, top = self.targets.get(target, (0, self.height))
-                annotation.dict["Dest"] = self._destination(names[page_index], top)
+        self._links.write(document, names, self.height)
         catalog = document.Catalog
         catalog.StructTreeRoot = self.structure.write(document, names, len(pages))
         catalog.MarkInfo = document.Reference(PDFDictionary({"Marked": "true"}), "MarkInfo")
-        self.canvas.save()
-        return self.buffer.getvalue()
-
-    @staticmethod
-    def _destination(page: str, top: float) -> PDFArray:
-        return PDFArray([PDFObjectReference(page), PDFName("XYZ"), "null", f"{top:.2f}", "null"])
+        # reportlab makes its last objects ready and then has the document format itself.
+        document.format = partial(write_file, document, hashlib.sha256(identity).hexdigest()[:32].encode())
+        pdf: bytes = self.canvas.getpdfdata()
+        return pdf
 
 
 def _reorder(placed: list[tuple[Atom, Piece | None]]) -> list[tuple[Atom, Piece | None]]:

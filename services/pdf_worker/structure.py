@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from reportlab.pdfbase.pdfdoc import PDFArray, PDFDictionary, PDFDocument, PDFName, PDFObjectReference, PDFString
+from reportlab.pdfbase.pdfdoc import PDFDocument, PDFObjectReference, PDFString
+
+from services.pdf_worker.pdf_file import add, number_of
 
 
 @dataclass(eq=False)
@@ -17,7 +19,7 @@ class Element:
         identifier: Unique name, which a note must have.
         kids: Elements, marked content and annotations, in the order of their first drawing.
         placed: It hangs in the tree.
-        number: Its place in the written tree.
+        number: Of its object in the file.
     """
 
     tag: str
@@ -75,63 +77,62 @@ class Structure:
         Returns:
             A reference to the structure tree's root.
         """
+        # Numbers are given in turn, so that an element can name its kids before they are written.
+        root = document.objectcounter + 1
         elements: list[Element] = []
         stack = [self.root]
         while stack:
             element = stack.pop()
-            element.number = len(elements)
+            element.number = root + 1 + len(elements)
             elements.append(element)
             stack.extend(kid for kid in reversed(element.kids) if isinstance(kid, Element))
-        for element in elements:
-            document.Reference(self._element(element, pages), f"Struct.{element.number}")
-        parents = PDFDictionary({"Nums": self._parent_tree(document, annotation_base)})
-        tree = PDFDictionary(
-            {
-                "Type": PDFName("StructTreeRoot"),
-                "K": PDFObjectReference("Struct.0"),
-                "ParentTree": document.Reference(parents, "Struct.parents"),
-                "ParentTreeNextKey": str(annotation_base + len(self._annotations)),
-            }
+        parents = root + 1 + len(elements)
+        next_key = annotation_base + len(self._annotations)
+        add(
+            document,
+            "Struct.root",
+            b"<</Type /StructTreeRoot /K %d 0 R /ParentTree %d 0 R /ParentTreeNextKey %d>>"
+            % (self.root.number, parents, next_key),
         )
-        return document.Reference(tree, "Struct.root")
+        numbers = [number_of(document, page) for page in pages]
+        for element in elements:
+            parent = element.parent.number if element.parent is not None else root
+            add(document, f"Struct.{element.number}", _written(element, parent, numbers, document))
+        self._write_parents(document, parents, annotation_base)
+        return PDFObjectReference("Struct.root")
 
-    def _parent_tree(self, document: PDFDocument, annotation_base: int) -> PDFArray:
-        numbers: list[object] = []
-        for index, marks in enumerate(self._pages):
-            array = PDFArray([PDFObjectReference(f"Struct.{element.number}") for element in marks])
-            numbers += [str(index), document.Reference(array, f"Struct.page.{index}")]
+    def _write_parents(self, document: PDFDocument, number: int, annotation_base: int) -> None:
+        """Add the tree that leads from marks and annotations to their elements."""
+        entries = [b"%d %d 0 R" % (page, number + 1 + page) for page in range(len(self._pages))]
         for index, element in enumerate(self._annotations):
-            numbers += [str(annotation_base + index), PDFObjectReference(f"Struct.{element.number}")]
-        return PDFArray(numbers)
+            entries.append(b"%d %d 0 R" % (annotation_base + index, element.number))
+        add(document, "Struct.parents", b"<</Nums [%b]>>" % b" ".join(entries))
+        for page, marks in enumerate(self._pages):
+            add(document, f"Struct.page.{page}", b"[%b]" % b" ".join(b"%d 0 R" % mark.number for mark in marks))
 
-    @staticmethod
-    def _element(element: Element, pages: list[str]) -> PDFDictionary:
-        entries: dict[str, object] = {"Type": PDFName("StructElem"), "S": PDFName(element.tag)}
-        parent = element.parent
-        entries["P"] = PDFObjectReference(f"Struct.{parent.number}" if parent is not None else "Struct.root")
-        if element.alt:
-            entries["Alt"] = PDFString(element.alt)
-        if element.identifier:
-            entries["ID"] = PDFString(element.identifier)
-        if element.attributes:
-            entries["A"] = PDFDictionary(dict(element.attributes))
-        first = next((kid[0] for kid in element.kids if isinstance(kid, tuple)), None)
-        if first is not None:
-            entries["Pg"] = PDFObjectReference(pages[first])
-        kids: list[object] = []
-        for kid in element.kids:
-            if isinstance(kid, Element):
-                kids.append(PDFObjectReference(f"Struct.{kid.number}"))
-            elif isinstance(kid, str):
-                kids.append(PDFDictionary({"Type": PDFName("OBJR"), "Obj": PDFObjectReference(kid)}))
-            elif kid[0] == first:
-                kids.append(str(kid[1]))
-            else:
-                kids.append(
-                    PDFDictionary(
-                        {"Type": PDFName("MCR"), "Pg": PDFObjectReference(pages[kid[0]]), "MCID": str(kid[1])}
-                    )
-                )
-        if kids:
-            entries["K"] = PDFArray(kids) if len(kids) > 1 else kids[0]
-        return PDFDictionary(entries)
+
+def _written(element: Element, parent: int, pages: list[int], document: PDFDocument) -> bytes:
+    entries = [b"/Type /StructElem /S /%b /P %d 0 R" % (element.tag.encode(), parent)]
+    if element.alt:
+        entries.append(b"/Alt " + PDFString(element.alt).format(document))
+    if element.identifier:
+        entries.append(b"/ID " + PDFString(element.identifier).format(document))
+    if element.attributes:
+        attributes = " ".join(f"/{key} {value}" for key, value in element.attributes.items())
+        entries.append(b"/A <<%b>>" % attributes.encode())
+    first = next((kid[0] for kid in element.kids if isinstance(kid, tuple)), None)
+    if first is not None:
+        entries.append(b"/Pg %d 0 R" % pages[first])
+    kids = []
+    for kid in element.kids:
+        if isinstance(kid, Element):
+            kids.append(b"%d 0 R" % kid.number)
+        elif isinstance(kid, str):
+            kids.append(b"<</Type /OBJR /Obj %d 0 R>>" % number_of(document, kid))
+        elif kid[0] == first:
+            kids.append(b"%d" % kid[1])
+        else:
+            kids.append(b"<</Type /MCR /Pg %d 0 R /MCID %d>>" % (pages[kid[0]], kid[1]))
+    if kids:
+        entries.append(b"/K [%b]" % b" ".join(kids) if len(kids) > 1 else b"/K " + kids[0])
+    return b"<<%b>>" % b" ".join(entries)

@@ -117,8 +117,7 @@ def _cell(own: list[Span], align: str, language: str) -> _Cell:
     if not any(span.text or span.inline for span in own):
         return _Cell(own, align, 0.0, 0.0)
     natural = max(line.width for line in break_lines(own, 100_000.0, language))
-    narrow = break_lines(own, 1.0, "zxx", preserve=False) if natural < WIDEST_WORD else None
-    least = min(natural, WIDEST_WORD) if narrow is None else natural
+    least = min(natural, WIDEST_WORD)
     words = [span for span in own if span.text]
     if words:
         least = min(natural, max((_longest(span, language) for span in words), default=natural), WIDEST_WORD)

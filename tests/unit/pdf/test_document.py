@@ -13,6 +13,7 @@ from pypdf import PdfReader
 
 from services.contracts.reports import Paper
 from services.pdf_worker.document import DocumentInfo, render
+from services.pdf_worker.pdf_file import PACKED_TOGETHER
 from services.pdf_worker.render_file import main
 from tests.unit.pdf.reading import missing_words, pdfium_text, squeezed
 
@@ -271,6 +272,24 @@ def test_the_structure_tree_says_what_everything_is() -> None:
         assert f"/{expected}" in tags
     assert tags.count("/TD") == 2  # the empty cell too
     assert [element["/Alt"] for tag, element in found if tag == "/Formula"] == ["x^2"]
+
+
+def test_small_objects_are_packed_and_all_are_found() -> None:
+    pdf = render(LONG + "[words](#part-1) and [more](https://example.org)\n\n" * 200, INFO).pdf
+    document = reader(pdf)
+    size = document.trailer["/Size"]
+    assert size > 2 * PACKED_TOGETHER
+    assert all(document.get_object(number) is not None for number in range(1, size))
+    assert pdf.count(b"endobj\n") == pdf.count(b"endstream\nendobj\n") < size / 10
+    tree = document.trailer["/Root"]["/StructTreeRoot"]
+    leads_back = iter(tree["/ParentTree"]["/Nums"])
+    parents = {int(key): value.get_object() for key, value in zip(leads_back, leads_back, strict=True)}
+    links = [link.get_object() for page in document.pages for link in page.get("/Annots", [])]
+    assert len(links) >= 400
+    for link in links:
+        element = parents[link["/StructParent"]]
+        kids = element["/K"] if isinstance(element["/K"], list) else [element["/K"]]
+        assert link in [kid["/Obj"] for kid in kids if isinstance(kid, dict) and "/Obj" in kid]
 
 
 def elements(element: Any) -> Iterator[tuple[str, Any]]:
