@@ -1,6 +1,7 @@
 """The connection to Temporal, from the standard variables, waited for as long as it takes."""
 
 import asyncio
+from datetime import timedelta
 
 import structlog
 from temporalio.client import Client
@@ -12,6 +13,8 @@ log = structlog.get_logger(__name__)
 
 DEFAULT_ADDRESS = "localhost:7233"
 _MAX_WAIT_SECONDS = 5.0
+# Where packets are dropped (a NetworkPolicy, a firewall) TCP alone would say nothing for two minutes.
+_CONNECT_TIMEOUT = timedelta(seconds=5)
 
 
 async def connect(runtime: Runtime | None = None, *, lazy: bool = False) -> Client:
@@ -34,7 +37,7 @@ async def connect(runtime: Runtime | None = None, *, lazy: bool = False) -> Clie
     wait, said = 0.25, ""
     while True:
         try:
-            client = await Client.connect(**config, runtime=runtime, lazy=lazy)
+            client = await Client.connect(**config, runtime=runtime, lazy=lazy, connect_timeout=_CONNECT_TIMEOUT)
         except (RPCError, RuntimeError) as error:
             reason = _reason(error)
             if reason != said:
