@@ -88,12 +88,12 @@ def test_thirty_reports_survive(service: Service, killer: Namespace) -> None:
     # The simulator resumes nothing as its model is called, and each call is cut off again and again here.
     service.install({**IMAGES, "llm": {"rebuyLimit": 10}}, wait=True)
     begun = time.monotonic()
-    # Half of them are in the hands of the model for 20 s, over and over. The others have their answer at once and come
+    # Half of them are in the hands of the model for a minute, over and over. The others have their answer at once and come
     # to the PDF one by one, so that each stage has work at every kill.
     reports = []
     for number in range(REPORTS):
         slow = number % 2
-        told = f"[[simulator: answer-tokens=500; tokens-per-second={25 if slow else 500}]]"
+        told = f"[[simulator: answer-tokens=500; tokens-per-second={8 if slow else 500}]]"
         reports.append(service.start(f"Kill test {number}: {told}", pause_seconds=0 if slow else 4 * number))
 
     # The simulator keeps its bill in memory, so it is read before each of its deaths.
