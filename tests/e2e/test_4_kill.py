@@ -88,8 +88,8 @@ def test_thirty_reports_survive(service: Service, killer: Namespace) -> None:
     # The simulator resumes nothing as its model is called, and each call is cut off again and again here.
     service.install({**IMAGES, "llm": {"rebuyLimit": 10}}, wait=True)
     begun = time.monotonic()
-    # Half of them are in the hands of the model for a minute, over and over. The others have their answer at once and come
-    # to the PDF one by one, so that each stage has work at every kill.
+    # Half of them are in the hands of the model for a minute, over and over. The others have their answer at once and
+    # come to the PDF one by one, so that each stage has work at every kill.
     reports = []
     for number in range(REPORTS):
         slow = number % 2
