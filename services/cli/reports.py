@@ -2,6 +2,8 @@
 
 import secrets
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -86,15 +88,18 @@ def create(
             error.remedy += f" With --key {key} the same command makes no second report."
         raise
     report_id = report["id"]
-    if output is None and not json:
-        show.out(report_id)
     if not wait and output is None:
         if json:
             show.out_json(report)
-        elif sys.stderr.isatty() and not quiet:
+            return
+        show.out(report_id)
+        if sys.stderr.isatty() and not quiet:
             show.stderr().print(f"Follow it: tardigrade report watch {report_id}", style="dim", soft_wrap=True)
         return
-    report = _follow(gateway, report, quiet=quiet, verbose=verbose, cancel_on_interrupt=cancel_on_interrupt)
+    with _detachable(gateway, report_id, cancel=cancel_on_interrupt):
+        if output is None and not json:
+            show.out(report_id)
+        report = follow.follow(gateway, report, quiet=quiet, verbose=verbose)
     code = follow.ended(report, quiet=quiet)
     if code is Exit.OK and output is not None:
         _save(gateway, report_id, "pdf", output, force=force, say=not json)
@@ -157,7 +162,8 @@ def watch(
     from services.cli.client import Gateway
 
     gateway = Gateway(url)
-    report = _follow(gateway, gateway.get(report_id), quiet=quiet, verbose=verbose, cancel_on_interrupt=False)
+    with _detachable(gateway, report_id, cancel=False):
+        report = follow.follow(gateway, gateway.get(report_id), quiet=quiet, verbose=verbose)
     code = follow.ended(report, quiet=quiet)
     if json:
         show.out_json(report)
@@ -247,17 +253,15 @@ def _prompt(given: str | None) -> str:
     return answer.strip() or DEFAULT_PROMPT
 
 
-def _follow(
-    gateway: "Gateway", report: dict[str, Any], *, quiet: bool, verbose: bool, cancel_on_interrupt: bool
-) -> dict[str, Any]:
-    """Follow a report; Ctrl-C leaves it running and says how to come back."""
-    from services.cli import follow, show
+@contextmanager
+def _detachable(gateway: "Gateway", report_id: str, *, cancel: bool) -> Iterator[None]:
+    """Let Ctrl-C leave the report running, or cancel it, and say how to come back."""
+    from services.cli import show
 
-    report_id = report["id"]
     try:
-        return follow.follow(gateway, report, quiet=quiet, verbose=verbose)
+        yield
     except KeyboardInterrupt:
-        if cancel_on_interrupt:
+        if cancel:
             gateway.cancel(report_id)
             message = f"Cancelling. See how it ends: tardigrade report watch {report_id}"
         else:
