@@ -10,10 +10,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly STARTER=${CLUSTER_UP:-../shared/cluster/cluster}
 
 step() { # NAME command…
-  local begun=$SECONDS name=$1; shift
+  local begun=$SECONDS name=$1 status=0; shift
   echo "== $name"
-  "$@"
+  "$@" || status=$?
   echo "== $name took $((SECONDS - begun)) s"
+  return $status
 }
 
 if [ -z "${KUBECONFIG:-}" ] && [ ! -x "$STARTER" ]; then
