@@ -34,7 +34,7 @@ if [ -z "${KUBECONFIG:-}" ]; then
 fi
 
 images() {
-  IMAGE_TAG=$1 deploy/images/build.sh build
+  IMAGE_TAG=$1 deploy/images/build.sh build || return
   # A builder of one's own loads what it builds.
   case ${IMAGE_BUILDER:-docker} in docker | podman | buildah) IMAGE_TAG=$1 deploy/images/build.sh load ;; esac
 }
