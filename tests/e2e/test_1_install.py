@@ -12,6 +12,8 @@ from tests.e2e.conftest import IMAGE_TAG, MINIO_IMAGE, PODS, TEMPORAL_IMAGE, ext
 from tests.e2e.kube import ROOT, Namespace, helm, kubectl, remove
 from tests.e2e.service import Service
 
+pytestmark = pytest.mark.timeout(400)
+
 FIND_LIBRARIES = """
 from importlib.util import find_spec
 print([name for name in ("litellm", "reportlab", "fastapi") if find_spec(name)])
@@ -22,7 +24,6 @@ READ_STATUS = "print(open('/proc/1/status').read())"
 CONNECT = """
 import socket, sys
 
-pytestmark = pytest.mark.timeout(400)
 try:
     socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=4).close()
     print("reached")
