@@ -81,7 +81,7 @@ bench-pdf: ## Milliseconds a page and memory, beside other PDF libraries (WeasyP
 	@build/bench/bin/python -m benchmarks.pdf
 
 bench-cost: $(DEV) ## Tokens billed under kills, beside the plain way
-	@$(PY) -m benchmarks.cost
+	@$(PY) -m benchmarks.cost $(ARGS)
 
 bench-streams: $(DEV) ## Streams that one LLM worker carries, and CPU a chunk
 	@$(PY) -m benchmarks.streams
