@@ -58,7 +58,7 @@ class Gateway:
         return self._json("GET", f"/v1/reports/{report_id}")
 
     def list(self, *, limit: int, status: str | None, cursor: str | None) -> dict[str, Any]:
-        """Return a page of reports, newest first."""
+        """Return a page of reports: those under way first, then the ended ones, last ended first."""
         wanted = {"limit": limit, "status": status, "cursor": cursor}
         return self._json("GET", "/v1/reports", params={name: value for name, value in wanted.items() if value})
 

@@ -115,7 +115,7 @@ def list_reports(
     json: Json = False,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """List reports, newest first."""
+    """List reports: those under way first, newest first, then the ended ones, last ended first."""
     from services.cli import show
     from services.cli.client import Gateway
 

@@ -115,7 +115,10 @@ def _add_reports(app: FastAPI, reports: Reports) -> None:
         cursor: Annotated[str | None, Query(max_length=4096, description="`next_cursor` of the page before.")] = None,
         status: Status | None = None,
     ) -> ReportList:
-        """Return the reports that Temporal retains, newest first. One that was just started may take a second."""
+        """Return the reports that Temporal retains: those under way, newest first, then the ended, last ended first.
+
+        One that was just started or has just ended may take a second.
+        """
         return await reports.list(limit=limit, cursor=cursor, status=status)
 
     @app.get("/v1/reports/{report_id}", summary="Get a report", tags=["reports"], responses=responses(404))

@@ -151,7 +151,10 @@ class Reports:
         return self.report(report_id, Run(run_id, told, None))
 
     async def list(self, *, limit: int, cursor: str | None, status: Status | None) -> ReportList:
-        """Return a page of the reports that Temporal retains, newest first.
+        """Return a page of the reports that Temporal retains, in the order of its visibility store.
+
+        Temporal documents no order, but its stores share this one: executions under way first, newest first, then the
+        closed ones, last closed first. Another cannot be asked for: its SQL stores take no ORDER BY.
 
         Raises:
             ProblemError: 422 for a cursor that is not ours, or 503.

@@ -102,7 +102,7 @@ class Report(BaseModel):
 
 
 class ReportList(BaseModel):
-    """A page of reports, newest first."""
+    """A page of reports: those under way first, newest first, then the ended ones, last ended first."""
 
     reports: list[Report]
     next_cursor: str | None = Field(

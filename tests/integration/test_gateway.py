@@ -6,6 +6,7 @@ import json
 import re
 import signal
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 
 import httpx
 import pytest
@@ -246,11 +247,18 @@ async def test_delete_leaves_nothing(service: Service) -> None:
 
 
 async def test_the_list_in_pages(service: Service) -> None:
-    async with service.working():
-        started = [await service.start(f"number {number}") for number in range(5)]
-        for report_id in started:
-            await service.ended(report_id)
+    async with service.working() as fakes:
+        held = await service.start("slow research: started first, ended last")
+        others = [await service.start(f"number {number}") for number in range(4)]
+        closed = {report_id: await closed_at(service, report_id) for report_id in others}
+        for report_id in others:
             await until_listed(service, report_id, "completed")
+        await until_listed(service, held, "in_progress")
+        everything = await listed(service)
+        assert all(everything.index(held) < everything.index(other) for other in others), "under way comes first"
+        fakes.go_on.set()
+        closed[held] = await closed_at(service, held)
+        await until_listed(service, held, "completed")
     found: list[str] = []
     cursor = ""
     while True:
@@ -265,7 +273,8 @@ async def test_the_list_in_pages(service: Service) -> None:
         one = page["next_cursor"]
         cursor = f"&cursor={page['next_cursor']}"
     assert len(found) == len(set(found))
-    assert found[:5] == started[::-1]
+    assert found[:5] == sorted(closed, key=closed.__getitem__, reverse=True), "the last ended comes first"
+    assert found[0] == held
     for query in (f"status=failed&cursor={one}", f"cursor={one}", f"cursor={one[:-8]}", "cursor=OmZvcmdlZA=="):
         refused = await service.api.get(f"/v1/reports?{query}")
         assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "cursor")
@@ -428,8 +437,13 @@ async def delete_from_temporal(service: Service, report_id: str) -> None:
     await until(forgotten)
 
 
-async def listed(service: Service, status: str) -> list[str]:
-    answer = await service.api.get(f"/v1/reports?limit=100&status={status}")
+async def closed_at(service: Service, report_id: str) -> datetime:
+    return datetime.fromisoformat((await service.ended(report_id))["closed_at"])
+
+
+async def listed(service: Service, status: str = "") -> list[str]:
+    query = {"limit": "100"} | ({"status": status} if status else {})
+    answer = await service.api.get("/v1/reports", params=query)
     assert answer.status_code == 200, answer.text
     return [report["id"] for report in answer.json()["reports"]]
 
