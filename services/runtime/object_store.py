@@ -258,20 +258,31 @@ class ObjectStore:
         try:
             self._s3.create_bucket(Bucket=self.bucket)
         except (self._s3.exceptions.BucketAlreadyOwnedByYou, self._s3.exceptions.BucketAlreadyExists):
-            return  # another pod that starts at the same time was first
-        self._s3.put_bucket_lifecycle_configuration(
-            Bucket=self.bucket,
-            LifecycleConfiguration={
-                "Rules": [
-                    {
-                        "ID": "ledger",
-                        "Status": "Enabled",
-                        "Filter": {"Prefix": ids.LEDGER_PREFIX},
-                        "Expiration": {"Days": self._retention_days},
-                    },
-                ]
-            },
-        )
+            return  # another pod that starts at the same time was first, and sets the rule
+        try:
+            self._s3.put_bucket_lifecycle_configuration(
+                Bucket=self.bucket,
+                LifecycleConfiguration={
+                    "Rules": [
+                        {
+                            "ID": "ledger",
+                            "Status": "Enabled",
+                            "Filter": {"Prefix": ids.LEDGER_PREFIX},
+                            "Expiration": {"Days": self._retention_days},
+                        },
+                    ]
+                },
+            )
+        except (ClientError, BotoCoreError) as error:
+            # Nothing is lost without the rule, so a store that knows none is good enough.
+            log.warning(
+                "the new bucket has no lifecycle rule, so the ledger's objects stay for good; set one yourself",
+                bucket=self.bucket,
+                prefix=ids.LEDGER_PREFIX,
+                days=self._retention_days,
+                reason=str(error),
+            )
+            return
         log.info("bucket created", bucket=self.bucket, ledger_retention_days=self._retention_days)
 
     def _probe_conditions(self) -> None:

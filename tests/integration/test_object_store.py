@@ -5,10 +5,12 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from services.cli.stack import LocalStack
 from services.contracts.reports import ObjectRef
@@ -112,21 +114,39 @@ def test_a_wrong_key_is_told_from_a_missing_object(stack: LocalStack, monkeypatc
 class _Careless(BaseHTTPRequestHandler):
     """An S3 server that takes every write, whatever its condition."""
 
-    def _answer(self) -> None:
+    def do_HEAD(self) -> None:
+        self._say(200)
+
+    def do_PUT(self) -> None:
+        self._say(200)
+
+    def do_DELETE(self) -> None:
+        self._say(204)
+
+    def _say(self, status: int) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.send_response(204 if self.command == "DELETE" else 200)
+        self.send_response(status)
         self.send_header("ETag", '"1"')
         self.send_header("Content-Length", "0")
         self.end_headers()
-
-    do_HEAD = do_PUT = do_DELETE = _answer
 
     def log_message(self, format: str, *args: object) -> None:
         del format, args
 
 
-def test_a_store_that_ignores_conditions_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Careless) as server:
+class _WithoutLifecycle(_Careless):
+    """One that has no bucket yet, and knows no lifecycle rules."""
+
+    def do_HEAD(self) -> None:
+        self._say(404)
+
+    def do_PUT(self) -> None:
+        self._say(501 if "lifecycle" in self.path else 200)
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         endpoint = f"http://127.0.0.1:{server.server_address[1]}"
         for name, value in {
@@ -135,9 +155,27 @@ def test_a_store_that_ignores_conditions_is_refused_by_name(monkeypatch: pytest.
             "AWS_SECRET_ACCESS_KEY": "b",
         }.items():
             monkeypatch.setenv(name, value)
-        with pytest.raises(UnsupportedStoreError, match=f"{endpoint} ignores If-None-Match"):
-            ObjectStore(ObjectStoreSettings()).prepare()
+        yield endpoint
         server.shutdown()
+
+
+def test_a_store_that_ignores_conditions_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        serving(_Careless, monkeypatch) as endpoint,
+        pytest.raises(UnsupportedStoreError, match=f"{endpoint} ignores If-None-Match"),
+    ):
+        ObjectStore(ObjectStoreSettings()).prepare()
+
+
+def test_a_store_without_lifecycle_rules_is_good_enough_but_not_silently(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        serving(_WithoutLifecycle, monkeypatch),
+        capture_logs() as logs,
+        pytest.raises(UnsupportedStoreError),  # it goes on to look at the conditions
+    ):
+        ObjectStore(ObjectStoreSettings()).prepare()
+    (warning,) = logs
+    assert (warning["log_level"], warning["prefix"], warning["days"]) == ("warning", "ledger/", 90)
 
 
 def test_nothing_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
