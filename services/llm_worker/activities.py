@@ -19,7 +19,7 @@ from services.contracts.errors import ErrorType
 from services.contracts.llm import Budget, LLMCallInput, LLMCallOutput, Outcome
 from services.contracts.reports import Spend
 from services.llm_worker import metrics, prices
-from services.llm_worker.errors import CallError
+from services.llm_worker.errors import CallError, backoff
 from services.llm_worker.ledger import Caller, Entry, LeaveError, Ledger
 from services.llm_worker.models import ModelProvider, Models
 from services.llm_worker.provider import Limits
@@ -86,6 +86,7 @@ class LLMActivities:
     async def llm_call(self, call: LLMCallInput) -> LLMCallOutput:
         """Call the model, or adopt the answer that the ledger already holds."""
         begun = time.monotonic()
+        attempt = activity.info().attempt
         model = call.model or self._settings.llm_model
         caller = Caller(
             admit=lambda _register: None, booked=lambda attempt: metrics.booked(model, attempt), leave=self._leave
@@ -93,7 +94,7 @@ class LLMActivities:
         try:
             provider = self._models.provider(call)
             caller.admit = lambda register: self._admit(call, provider, register)
-            entry = await self._run(call, provider, caller)
+            return self._output(model, await self._run(call, provider, caller))
         except CallError as error:
             self._count_failure(model, error, caller.register)
             raise ApplicationError(
@@ -101,17 +102,16 @@ class LLMActivities:
                 caller.register.spent() if caller.register.attempts else Spend(),
                 type=error.error_type,
                 non_retryable=error.permanent,
-                next_retry_delay=error.retry_after,
+                next_retry_delay=error.retry_after or backoff(attempt),
             ) from None
         except CorruptObjectError as error:
             raise ApplicationError(str(error), type=ErrorType.CORRUPT_OBJECT, non_retryable=True) from None
         except ObjectStoreError as error:
-            raise ApplicationError(str(error), type=ErrorType.STORAGE) from None
+            raise ApplicationError(str(error), type=ErrorType.STORAGE, next_retry_delay=backoff(attempt)) from None
         except LeaveError as error:
             raise ApplicationError(str(error), type=ErrorType.WORKER_STOPPING) from None
         finally:
             metrics.SECONDS.labels(model).observe(time.monotonic() - begun)
-        return self._output(model, entry)
 
     def on_signal(self) -> None:
         """Leave the waits for other attempts; the calls in flight go on."""
@@ -184,10 +184,9 @@ class LLMActivities:
             metrics.WASTED.labels(model).inc(spend.wasted_tokens)
         unrecorded = None if entry.recorded else register.encode()
         if unrecorded is not None and len(unrecorded) > MAX_INLINE_BYTES:
-            raise ApplicationError(
+            raise ObjectStoreError(
                 "The store failed when the answer was to be recorded, and the answer is too long for Temporal. It is "
-                "bought again once the store works.",
-                type=ErrorType.STORAGE,
+                "bought again once the store works."
             )
         return LLMCallOutput(
             answer=entry.ref,

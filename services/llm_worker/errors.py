@@ -5,10 +5,11 @@ every exception class that litellm exports and fails on one that is missing here
 
     CallError                   what this worker raises, with its verdict
     ├── permanent               the same request would fail again, or cost money for nothing
-    └── retryable               another attempt may succeed; Temporal makes it, after `retry_after` where given
+    └── retryable               another attempt may succeed; Temporal makes it, after `retry_after` or `backoff`
 """
 
 import email.utils
+import random
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from services.contracts.errors import ErrorType
 
 MAX_RETRY_AFTER = timedelta(hours=1)
 """A provider that asks for more is asked again after this; an hour late is better than a day lost to a wrong clock."""
+
+LONGEST_BACKOFF_SECONDS = 60.0
 
 _MAX_MESSAGE = 500
 
@@ -205,6 +208,18 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
     except (ValueError, TypeError, OverflowError):
         return None  # a header that cannot be read is as good as none
     return None if wait is None else max(timedelta(0), min(wait, MAX_RETRY_AFTER))
+
+
+def backoff(attempt: int) -> timedelta:
+    """Return how long to wait after an attempt that failed: 1 s, doubled each time, at most a minute; up to half less.
+
+    How much less is left to chance: calls that one outage has failed together would come back together otherwise.
+
+    Args:
+        attempt: Temporal's number of the attempt, from 1.
+    """
+    longest = min(2.0 ** min(attempt - 1, 10), LONGEST_BACKOFF_SECONDS)
+    return timedelta(seconds=longest * random.uniform(0.5, 1))  # noqa: S311 - no secret hangs on it
 
 
 def redact(text: str, secrets: tuple[str, ...]) -> str:

@@ -32,7 +32,9 @@ LLM_SCHEDULE_TO_CLOSE = timedelta(days=3)
 PDF_SCHEDULE_TO_CLOSE = timedelta(days=7)
 
 # Which errors are permanent is decided where they are understood, in the workers; everything else is worth a retry.
-LLM_RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=60))
+# When to come back after an error, the LLM worker says itself. This is for the worker that was lost, which needs no
+# patience: however many were lost before, another takes over within seconds.
+LLM_RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=5))
 PDF_RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
 
 CUT_OFF = "The model's answer was cut off at its output limit, so the report ends early."

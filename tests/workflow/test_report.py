@@ -123,6 +123,38 @@ async def test_a_full_disk_is_waited_for_and_the_research_is_not_paid_again(fast
     assert timedelta(hours=3) < waited < timedelta(seconds=500 * 30), "backoff is capped at 30 s"
 
 
+async def test_however_many_workers_are_lost_the_next_takes_over_within_seconds(
+    fast_server: WorkflowEnvironment,
+) -> None:
+    def lost(call: LLMCallInput, attempt: int) -> LLMCallOutput:
+        del call
+        if attempt < 100:
+            raise RuntimeError("a failure that says nothing of when to come back, as a missing heartbeat's")
+        return ANSWER
+
+    async with workers(fast_server.client, Cast(research=lost)):
+        handle = await start(fast_server, GenerateReportInput("x"))
+        await handle.result()
+        description = await handle.describe()
+    assert description.close_time is not None
+    assert description.close_time - description.start_time < timedelta(seconds=100 * 6)
+
+
+async def test_a_failure_that_names_its_delay_is_tried_again_after_it(fast_server: WorkflowEnvironment) -> None:
+    def limited(call: LLMCallInput, attempt: int) -> LLMCallOutput:
+        del call
+        if attempt == 1:
+            raise ApplicationError("slow down", type=ErrorType.RATE_LIMIT, next_retry_delay=timedelta(minutes=10))
+        return ANSWER
+
+    async with workers(fast_server.client, Cast(research=limited)):
+        handle = await start(fast_server, GenerateReportInput("x"))
+        await handle.result()
+        description = await handle.describe()
+    assert description.close_time is not None
+    assert description.close_time - description.start_time >= timedelta(minutes=10)
+
+
 async def test_a_pause_is_durable(fast_server: WorkflowEnvironment) -> None:
     async with workers(fast_server.client, Cast()):
         handle = await start(fast_server, GenerateReportInput("x", pause_seconds=3600))

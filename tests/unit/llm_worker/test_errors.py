@@ -11,7 +11,7 @@ import pytest
 
 from services.contracts.errors import ErrorType
 from services.llm_worker import errors
-from services.llm_worker.errors import MAX_RETRY_AFTER, TABLE, classify, redact, retry_after
+from services.llm_worker.errors import MAX_RETRY_AFTER, TABLE, backoff, classify, redact, retry_after
 
 # Exported by litellm, but not its own: the standard library's and a name taken from elsewhere.
 NOT_LITELLMS = {"ZoneInfoNotFoundError"}
@@ -120,6 +120,13 @@ def test_retry_after_becomes_the_next_delay() -> None:
 )
 def test_retry_after_is_read_in_all_its_forms(headers: dict[str, str], wait: timedelta | None) -> None:
     assert retry_after(headers) == wait
+
+
+def test_backoff_doubles_up_to_a_minute_and_scatters() -> None:
+    for attempt, longest in ((1, 1), (2, 2), (6, 32), (7, 60), (100_000, 60)):
+        waits = [backoff(attempt).total_seconds() for _ in range(200)]
+        assert longest / 2 <= min(waits) < max(waits) <= longest
+        assert len(set(waits)) > 100
 
 
 def test_a_key_that_the_provider_quotes_is_taken_out() -> None:
