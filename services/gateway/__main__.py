@@ -11,6 +11,7 @@ import structlog
 import uvicorn
 
 from services.gateway.app import create_app
+from services.gateway.middleware import is_loopback
 from services.gateway.settings import GatewaySettings
 from services.runtime import logs, temporal
 from services.runtime.metrics import TemporalMetrics
@@ -48,6 +49,7 @@ async def serve(settings: GatewaySettings) -> int:
         await temporal.connect(metrics.runtime, lazy=True),
         ObjectStore(settings),
         temporal_ui_url=settings.temporal_ui_url,
+        loopback=is_loopback(settings.gateway_host),
         stop=stop,
     )
     server = Server(

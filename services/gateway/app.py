@@ -65,13 +65,16 @@ class Api(FastAPI):
         return spec
 
 
-def create_app(client: Client, store: ObjectStore, *, temporal_ui_url: str = "", stop: asyncio.Event) -> FastAPI:
+def create_app(
+    client: Client, store: ObjectStore, *, temporal_ui_url: str = "", loopback: bool = False, stop: asyncio.Event
+) -> FastAPI:
     """Return the API.
 
     Args:
         client: Temporal; may be lazy.
         store: The bucket; need not answer yet.
         temporal_ui_url: Base address of Temporal's web UI; empty: no links to it.
+        loopback: The API listens for this machine alone.
         stop: Set when the gateway is asked to stop, so that open event streams end.
     """
     app = Api(
@@ -92,7 +95,7 @@ def create_app(client: Client, store: ObjectStore, *, temporal_ui_url: str = "",
     _add_events(app, reports, stop)
     _add_downloads(app, reports)
     problems.install(app)
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, loopback=loopback)
     app.add_middleware(Observed)
     return app
 

@@ -1,7 +1,7 @@
 """Around every request: who may send it, the security headers, a log line, the metrics."""
 
+import ipaddress
 import time
-from urllib.parse import urlsplit
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -35,20 +35,41 @@ _SECURITY_HEADERS = {
 }
 
 
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address is this machine's own, whatever a resolver says."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0].lower()
+
+
 class Guard:
     """Refuses bodies that are too large, and what a web page of somebody else could make a visitor's browser send.
 
     The API has no login of its own, so on a developer's machine any page could otherwise start reports: a browser sends
-    a form or `text/plain` anywhere without asking. It asks first (CORS preflight) for JSON, and is refused.
+    a form or `text/plain` anywhere without asking. It asks first (CORS preflight) for JSON, and is refused. A page
+    whose name was made to point to this machine (DNS rebinding) would pass for the API's own; its `Host` betrays it.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap an app."""
+    def __init__(self, app: ASGIApp, *, loopback: bool) -> None:
+        """Wrap an app.
+
+        Args:
+            app: The app.
+            loopback: Only this machine can connect, so a request for any other host's name is refused.
+        """
         self._app = app
+        self._loopback = loopback
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on or answer why not."""
-        problem = _refused(scope) if scope["type"] == "http" else None
+        problem = _refused(scope, self._loopback) if scope["type"] == "http" else None
         if problem is not None:
             await problems.response(problem)(scope, receive, send)
             return
@@ -65,12 +86,16 @@ class Guard:
         await self._app(scope, limited, send)
 
 
-def _refused(scope: Scope) -> ProblemError | None:
+def _refused(scope: Scope, loopback: bool) -> ProblemError | None:
+    headers = Headers(scope=scope)
+    host = headers.get("host", "")
+    if loopback and not is_loopback(_without_port(host)):
+        detail = "This gateway serves its own machine only, as localhost. Set GATEWAY_HOST to serve others."
+        return ProblemError(421, "misdirected-request", "Misdirected Request", detail)
     if scope["method"] in _SAFE_METHODS:
         return None
-    headers = Headers(scope=scope)
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+    if origin is not None and origin.partition("://")[2].lower() != host.lower():
         detail = "A web page of another origin may not change anything here."
         return ProblemError(403, "cross-origin", "Cross-origin request", detail)
     length = headers.get("content-length", "0")

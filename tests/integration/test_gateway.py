@@ -84,6 +84,11 @@ async def test_a_report_from_the_prompt_to_the_file(service: Service) -> None:
     assert markdown.headers["content-type"] == "text/markdown; charset=utf-8"
 
 
+async def test_a_page_that_rebound_its_name_to_this_machine_reads_nothing(service: Service) -> None:
+    answer = await service.api.get("/v1/reports", headers={"Host": "evil.example"})
+    assert (answer.status_code, answer.json()["title"]) == (421, "Misdirected Request")
+
+
 async def test_queued_until_a_worker_takes_it(service: Service) -> None:
     report_id = await service.start("wait for a worker")
     queued = await service.report(report_id)

@@ -110,7 +110,9 @@ async def test_only_json_is_read(api: httpx.AsyncClient, kind: str) -> None:
     problem(await api.post("/v1/reports", content=b'{"prompt": "x"}', headers={"Content-Type": kind}), 415)
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://gateway:81", "http://gateway.evil.example"])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://[", "http://gateway:81", "http://gateway.evil.example"]
+)
 @pytest.mark.parametrize(
     ("method", "path"), [("POST", "/v1/reports"), ("POST", f"{REPORT}/cancel"), ("DELETE", REPORT)]
 )
@@ -122,6 +124,23 @@ async def test_another_origins_page_changes_nothing(
 
 async def test_the_own_origin_may(api: httpx.AsyncClient) -> None:
     problem(await api.post("/v1/reports", json={}, headers={"Origin": "http://gateway"}), 422)
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8080", "localhost.evil.example", "10.0.0.1", "", "[", "[::2]"]
+)
+async def test_on_loopback_another_hosts_name_is_refused(store: ObjectStore, host: str) -> None:
+    app = create_app(await temporal.connect(lazy=True), store, loopback=True, stop=asyncio.Event())
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as api:
+        for method in ("GET", "POST"):
+            problem(await api.request(method, "/v1/reports", headers={"Host": host}), 421)
+
+
+@pytest.mark.parametrize("host", ["localhost:8080", "LOCALHOST", "127.0.0.1:8080", "[::1]:8080", "app.localhost"])
+async def test_on_loopback_the_machine_itself_is_served(store: ObjectStore, host: str) -> None:
+    app = create_app(await temporal.connect(lazy=True), store, loopback=True, stop=asyncio.Event())
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as api:
+        assert (await api.get("/healthz", headers={"Host": host})).status_code == 200
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\tb"])
