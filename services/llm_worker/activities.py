@@ -86,7 +86,6 @@ class LLMActivities:
     async def llm_call(self, call: LLMCallInput) -> LLMCallOutput:
         """Call the model, or adopt the answer that the ledger already holds."""
         begun = time.monotonic()
-        attempt = activity.info().attempt
         model = call.model or self._settings.llm_model
         caller = Caller(
             admit=lambda _register: None, booked=lambda attempt: metrics.booked(model, attempt), leave=self._leave
@@ -102,12 +101,14 @@ class LLMActivities:
                 caller.register.spent() if caller.register.attempts else Spend(),
                 type=error.error_type,
                 non_retryable=error.permanent,
-                next_retry_delay=error.retry_after or backoff(attempt),
+                next_retry_delay=error.retry_after or backoff(activity.info().attempt),
             ) from None
         except CorruptObjectError as error:
             raise ApplicationError(str(error), type=ErrorType.CORRUPT_OBJECT, non_retryable=True) from None
         except ObjectStoreError as error:
-            raise ApplicationError(str(error), type=ErrorType.STORAGE, next_retry_delay=backoff(attempt)) from None
+            raise ApplicationError(
+                str(error), type=ErrorType.STORAGE, next_retry_delay=backoff(activity.info().attempt)
+            ) from None
         except LeaveError as error:
             raise ApplicationError(str(error), type=ErrorType.WORKER_STOPPING) from None
         finally:

@@ -249,7 +249,7 @@ class Pen:
         fonts.dict.update(self._glyphs.write(document))
         self._links.write(document, names, self.height)
         catalog = document.Catalog
-        catalog.StructTreeRoot = self.structure.write(document, names, len(pages))
+        catalog.StructTreeRoot = self.structure.write(document, names)
         catalog.MarkInfo = document.Reference(PDFDictionary({"Marked": "true"}), "MarkInfo")
         # reportlab makes its last objects ready and then has the document format itself.
         document.format = partial(write_file, document, hashlib.sha256(identity).hexdigest()[:32].encode())

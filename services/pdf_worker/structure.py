@@ -61,18 +61,17 @@ class Structure:
         return len(marks) - 1
 
     def annotation(self, element: Element, name: str) -> int:
-        """Hang the annotation called `name` into `element`; return its key in the parent tree, counted from 0."""
+        """Hang the annotation called `name` into `element`; return its key, counted from 0 after the pages' keys."""
         self._annotations.append(element)
         element.kids.append(name)
         return len(self._annotations) - 1
 
-    def write(self, document: PDFDocument, pages: list[str], annotation_base: int) -> PDFObjectReference:
+    def write(self, document: PDFDocument, pages: list[str]) -> PDFObjectReference:
         """Add the tree to the document.
 
         Args:
             document: reportlab's document.
             pages: Names of the page objects.
-            annotation_base: Key in the parent tree of the first annotation.
 
         Returns:
             A reference to the structure tree's root.
@@ -87,25 +86,24 @@ class Structure:
             elements.append(element)
             stack.extend(kid for kid in reversed(element.kids) if isinstance(kid, Element))
         parents = root + 1 + len(elements)
-        next_key = annotation_base + len(self._annotations)
         add(
             document,
             "Struct.root",
             b"<</Type /StructTreeRoot /K %d 0 R /ParentTree %d 0 R /ParentTreeNextKey %d>>"
-            % (self.root.number, parents, next_key),
+            % (self.root.number, parents, len(pages) + len(self._annotations)),
         )
         numbers = [number_of(document, page) for page in pages]
         for element in elements:
             parent = element.parent.number if element.parent is not None else root
             add(document, f"Struct.{element.number}", _written(element, parent, numbers, document))
-        self._write_parents(document, parents, annotation_base)
+        self._write_parents(document, parents, len(pages))
         return PDFObjectReference("Struct.root")
 
-    def _write_parents(self, document: PDFDocument, number: int, annotation_base: int) -> None:
+    def _write_parents(self, document: PDFDocument, number: int, first_annotation: int) -> None:
         """Add the tree that leads from marks and annotations to their elements."""
         entries = [b"%d %d 0 R" % (page, number + 1 + page) for page in range(len(self._pages))]
         for index, element in enumerate(self._annotations):
-            entries.append(b"%d %d 0 R" % (annotation_base + index, element.number))
+            entries.append(b"%d %d 0 R" % (first_annotation + index, element.number))
         add(document, "Struct.parents", b"<</Nums [%b]>>" % b" ".join(entries))
         for page, marks in enumerate(self._pages):
             add(document, f"Struct.page.{page}", b"[%b]" % b" ".join(b"%d 0 R" % mark.number for mark in marks))

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -144,17 +143,18 @@ class _WithoutLifecycle(_Careless):
         self._say(501 if "lifecycle" in self.path else 200)
 
 
+def point_at(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+
+
 @contextmanager
 def serving(handler: type[BaseHTTPRequestHandler], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-        for name, value in {
-            "AWS_ENDPOINT_URL_S3": endpoint,
-            "AWS_ACCESS_KEY_ID": "a",
-            "AWS_SECRET_ACCESS_KEY": "b",
-        }.items():
-            monkeypatch.setenv(name, value)
+        point_at(endpoint, monkeypatch)
         yield endpoint
         server.shutdown()
 
@@ -178,10 +178,7 @@ def test_a_store_without_lifecycle_rules_is_good_enough_but_not_silently(monkeyp
     assert (warning["log_level"], warning["prefix"], warning["days"]) == ("warning", "ledger/", 90)
 
 
-def test_nothing_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    del tmp_path
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+def test_nothing_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    point_at("http://127.0.0.1:1", monkeypatch)
     with pytest.raises(ObjectStoreError, match="Could not connect"):
         ObjectStore(ObjectStoreSettings()).put("x", b"", "text/plain")

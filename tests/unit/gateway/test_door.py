@@ -43,6 +43,13 @@ async def api(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+@pytest.fixture
+async def local_api(store: ObjectStore) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(await temporal.connect(lazy=True), store, loopback=True, stop=asyncio.Event())
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        yield client
+
+
 def problem(answer: httpx.Response, status: int) -> dict[str, object]:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -129,18 +136,14 @@ async def test_the_own_origin_may(api: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:8080", "localhost.evil.example", "10.0.0.1", "", "[", "[::2]"]
 )
-async def test_on_loopback_another_hosts_name_is_refused(store: ObjectStore, host: str) -> None:
-    app = create_app(await temporal.connect(lazy=True), store, loopback=True, stop=asyncio.Event())
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as api:
-        for method in ("GET", "POST"):
-            problem(await api.request(method, "/v1/reports", headers={"Host": host}), 421)
+async def test_on_loopback_another_hosts_name_is_refused(local_api: httpx.AsyncClient, host: str) -> None:
+    for method in ("GET", "POST"):
+        problem(await local_api.request(method, "/v1/reports", headers={"Host": host}), 421)
 
 
 @pytest.mark.parametrize("host", ["localhost:8080", "LOCALHOST", "127.0.0.1:8080", "[::1]:8080", "app.localhost"])
-async def test_on_loopback_the_machine_itself_is_served(store: ObjectStore, host: str) -> None:
-    app = create_app(await temporal.connect(lazy=True), store, loopback=True, stop=asyncio.Event())
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as api:
-        assert (await api.get("/healthz", headers={"Host": host})).status_code == 200
+async def test_on_loopback_the_machine_itself_is_served(local_api: httpx.AsyncClient, host: str) -> None:
+    assert (await local_api.get("/healthz", headers={"Host": host})).status_code == 200
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\tb"])
